@@ -1,0 +1,69 @@
+# `make demo` and `make test` set up everything they need below .build/ and leave nothing running.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+BUILD := .build
+PYTHON ?= python3
+VENV := $(BUILD)/venv
+BIN := $(VENV)/bin
+COLLECTIONS := $(CURDIR)/$(BUILD)/collections
+COLLECTION := $(COLLECTIONS)/ansible_collections/bonneville/vsphere
+LAB := $(BUILD)/lab
+LAB_SOURCES := $(shell find tests/lab -type f)
+PYTEST = PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m pytest
+
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
+export ANSIBLE_HOME := $(CURDIR)/$(BUILD)/ansible
+export PYTHONDONTWRITEBYTECODE := 1
+
+.PHONY: help setup setup-parts demo test unit scripted e2e lab-test lab clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+
+demo: setup ## bring up the lab, build templates, run containers as VMs, remove them all
+	@$(BIN)/python -m tests.demo
+
+test: setup ## every test: pure, against the lab, and end to end with real Docker guests
+	@echo "== lab: go vet and go test"
+	@cd tests/lab && $$(../setup/go.sh) vet ./... && $$(../setup/go.sh) test ./...
+	@$(PYTEST) tests/unit tests/scripted tests/e2e
+
+unit: setup-python ## only the pure tests, in seconds
+	@$(PYTEST) tests/unit
+
+scripted: setup-python $(LAB) ## only the tests over real SOAP with scripted guests
+	@$(PYTEST) tests/scripted
+
+e2e: setup ## only the end-to-end tests with real Docker guests
+	@$(PYTEST) tests/e2e
+
+lab: setup ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|scripted)
+	@$(BIN)/python -m tests.support.playground --guests $(or $(GUESTS),docker)
+
+clean: ## remove everything that the other targets made
+	@rm -rf $(BUILD)
+
+# The three parts are independent: side by side they take as long as the slowest.
+setup:
+	@mkdir -p $(BUILD)
+	@$(MAKE) -j3 setup-python $(LAB) setup-engine
+
+.PHONY: setup-python setup-engine
+setup-python: $(VENV)/.ready $(COLLECTION)
+
+$(VENV)/.ready: tests/requirements.txt tests/setup/python.sh
+	@tests/setup/python.sh $(PYTHON) $(VENV) tests/requirements.txt
+
+$(COLLECTION):
+	@mkdir -p $(dir $@)
+	@ln -sfn $(CURDIR) $@
+
+$(LAB): $(LAB_SOURCES) tests/setup/go.sh
+	@tests/setup/lab.sh $(LAB)
+
+setup-engine:
+	@tests/setup/engine.sh
