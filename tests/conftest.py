@@ -1,0 +1,30 @@
+"""What every test directory shares: the collection by its name, and labs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+for entry in (ROOT, ROOT / ".build" / "collections"):
+    if str(entry) not in sys.path:
+        sys.path.insert(0, str(entry))
+
+from tests.support.lab import Lab, running_lab  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def scripted_lab() -> Iterator[Lab]:
+    """One lab with scripted guests and three hosts for the whole run; tests use folders of their own."""
+    with running_lab(guests="scripted", hosts=3, arguments=("--vms", "20")) as lab:
+        yield lab
+
+
+@pytest.fixture(scope="session")
+def docker_lab() -> Iterator[Lab]:
+    """One lab with real Docker guests and three hosts for the whole run."""
+    with running_lab(guests="docker", hosts=3, verbose=True) as lab:
+        yield lab
