@@ -1,0 +1,182 @@
+"""``make demo``: the collection's whole life on a vCenter lab, in a few minutes.
+
+Each act runs one of the playbooks beside this file with ansible-playbook, as a
+user would, and then looks from outside whether it is true.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import requests
+from rich.console import Console
+from rich.table import Table
+
+from tests.support.lab import Lab, running_lab
+from tests.support.modules import PlaybookRun, run_playbook
+
+HERE = Path(__file__).parent
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
+
+
+class DemoFailed(Exception):
+    """Something that the demo shows was not true."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stage:
+    """The running lab, and where playbooks leave their results."""
+
+    lab: Lab
+    results: Path
+
+    def play(self, name: str, *, arguments: tuple[str, ...] = (), quiet: bool = False, **variables: Any) -> PlaybookRun:
+        """Run a playbook and show what it printed; a failed one ends the demo."""
+        console.print(f"[bold cyan]$ ansible-playbook {name}.yml[/] {' '.join(arguments)}")
+        done = run_playbook(
+            HERE / f"{name}.yml",
+            environment=self.lab.environment,
+            variables={"lab": dict(self.lab.ready), "results": str(self.results), **variables},
+            arguments=arguments,
+        )
+        if done.code or not quiet:
+            print("\n".join(line for line in done.output.splitlines() if line.strip()), flush=True)
+        if done.code:
+            raise DemoFailed(f"{name}.yml failed")
+        return done
+
+    def result(self, name: str) -> dict[str, Any]:
+        """The result that a playbook kept."""
+        result: dict[str, Any] = json.loads((self.results / f"{name}.json").read_text())
+        return result
+
+
+@contextmanager
+def act(title: str) -> Iterator[None]:
+    """A heading before, the time that it took after."""
+    console.rule(f"[bold]{title}", align="left")
+    start = time.monotonic()
+    yield
+    console.print(f"[dim]{time.monotonic() - start:.1f} s[/]\n")
+
+
+def expect(condition: bool, claim: str) -> None:
+    """Say what holds; end the demo where it does not."""
+    if not condition:
+        raise DemoFailed(f"not true: {claim}")
+    console.print(f"[green]✓[/] {claim}")
+
+
+def show_containers(containers: list[dict[str, Any]]) -> None:
+    """The table of containers, one row each."""
+    table = Table("container", "VM", "host", "image", "address", "phase", "seconds", box=None, header_style="bold")
+    for one in containers:
+        vm, container = one["vm"], one["container"]
+        seconds = one.get("seconds")
+        table.add_row(
+            one["name"],
+            vm["moid"],
+            vm["host"],
+            container["image"],
+            vm["ip"],
+            one["phase"],
+            "" if seconds is None else f"{seconds:.1f}",
+        )
+    console.print(table)
+
+
+def ask_over_http(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Every web container's answer, asked at its VM's own address."""
+    answers = []
+    for one in containers:
+        answer = requests.get(f"http://{one['vm']['ip']}:8080/", timeout=10).json()
+        console.print(f"  http://{one['vm']['ip']}:8080/ → {answer['hostname']}, GREETING={answer['env']['GREETING']}")
+        answers.append(answer)
+    return answers
+
+
+def run(stage: Stage) -> None:
+    lab = stage.lab
+    with act("1. A template on every host"):
+        stage.play("build_template")
+        frozen = [vm for vm in lab.state()["vms"] if vm["frozen"]]
+        expect(len(frozen) == len(lab.ready["hosts"]), f"{len(frozen)} template VMs are frozen, one on each host")
+
+    with act("2. Six containers, each a VM of its own"):
+        stage.play("deploy")
+        containers = stage.result("web")["containers"]
+        show_containers(containers)
+        expect(len({one["vm"]["host"] for one in containers}) == len(lab.ready["hosts"]), "they are spread over all hosts")
+
+    with act("3. Each answers over HTTP"):
+        answers = ask_over_http(containers)
+        expect(len({answer["hostname"] for answer in answers}) == 6, "six different containers answered")
+
+    with act("4. A job: its output and its exit code"):
+        stage.play("job", quiet=True)
+        job = stage.result("job")
+        for line in job["container"]["output"].splitlines():
+            console.print(f"  | {line}")
+        expect(job["container"]["exit_code"] == 7, "the job ended with the exit code that it was told, 7")
+
+    with act("5. The second run changes nothing"):
+        recap = stage.play("deploy").recap
+        expect(recap["changed"] == 0, "changed=0")
+
+    with act("6. A changed value replaces the containers, and the diff names it"):
+        stage.play("deploy", arguments=("--diff",), greeting="hello again")
+        containers = stage.result("web")["containers"]
+        answers = ask_over_http(containers)
+        expect(all(answer["env"]["GREETING"] == "hello again" for answer in answers), "every container has the new value")
+
+    with act("7. A container killed from inside is reported"):
+        victim = containers[0]
+        requests.get(f"http://{victim['vm']['ip']}:8080/exit?code=3", timeout=10)
+        info = wait_for_exit(stage, victim["name"])
+        show_containers(stage.result("info")["containers"])
+        expect(info["container"]["exit_code"] == 3, f"{victim['name']} is {info['phase']} with exit code 3")
+
+    with act("8. Removal"):
+        stage.play("remove")
+        state = lab.state()
+        ours = [vm["name"] for vm in state["vms"] if vm["extra_config"].get("bonneville.kind")]
+        expect(not ours and state["guests"] == 0, "no VM and no guest is left")
+        expect(not state["violations"], "nothing was destroyed that others depended on")
+
+
+def wait_for_exit(stage: Stage, name: str) -> dict[str, Any]:
+    """Ask until the container's end is told; each question is a whole playbook run."""
+    for _ in range(5):
+        stage.play("inspect", quiet=True)
+        found: dict[str, Any] = next(one for one in stage.result("info")["containers"] if one["name"] == name)
+        if found["phase"] == "exited":
+            return found
+    raise DemoFailed(f"{name} ended, and its end was not told")
+
+
+def main() -> int:
+    start = time.monotonic()
+    try:
+        with tempfile.TemporaryDirectory() as results:
+            console.rule("[bold]0. A vCenter lab with three ESXi hosts", align="left")
+            with running_lab(guests="docker", hosts=3, verbose=True) as lab:
+                console.print(f"[dim]{time.monotonic() - start:.1f} s[/]\n")
+                run(Stage(lab=lab, results=Path(results)))
+    except (DemoFailed, subprocess.TimeoutExpired) as failure:
+        console.print(f"[red]✗ {failure}")
+        return 1
+    console.print(f"[bold green]That was all of it, in {time.monotonic() - start:.0f} s.[/] Nothing is left running.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
