@@ -111,15 +111,15 @@ def run(stage: Stage) -> None:
         frozen = [vm for vm in lab.state()["vms"] if vm["frozen"]]
         expect(len(frozen) == len(lab.ready["hosts"]), f"{len(frozen)} template VMs are frozen, one on each host")
 
-    with act("2. Six containers, each a VM of its own"):
+    with act("2. Six web containers and one more, each in a VM of its own"):
         stage.play("deploy")
-        containers = stage.result("web")["containers"]
+        containers = stage.result("deployed")["containers"]
         show_containers(containers)
         expect(len({one["vm"]["host"] for one in containers}) == len(lab.ready["hosts"]), "they are spread over all hosts")
 
     with act("3. Each answers over HTTP"):
         answers = ask_over_http(containers)
-        expect(len({answer["hostname"] for answer in answers}) == 6, "six different containers answered")
+        expect(len({answer["hostname"] for answer in answers}) == 7, "seven different containers answered")
 
     with act("4. A job: its output and its exit code"):
         stage.play("job", quiet=True)
@@ -132,11 +132,13 @@ def run(stage: Stage) -> None:
         recap = stage.play("deploy").recap
         expect(recap["changed"] == 0, "changed=0")
 
-    with act("6. A changed value replaces the containers, and the diff names it"):
+    with act("6. A changed value replaces one container, and the diff names it"):
         stage.play("deploy", arguments=("--diff",), greeting="hello again")
-        containers = stage.result("web")["containers"]
-        answers = ask_over_http(containers)
-        expect(all(answer["env"]["GREETING"] == "hello again" for answer in answers), "every container has the new value")
+        replaced = stage.result("deployed")["containers"]
+        kept = {one["vm"]["moid"] for one in containers} & {one["vm"]["moid"] for one in replaced}
+        expect(len(kept) == 6, "front is a new VM; the six others are the same VMs as before")
+        answers = ask_over_http([one for one in replaced if one["name"] == "front"])
+        expect(answers[0]["env"]["GREETING"] == "hello again", "front has the new value")
 
     with act("7. A container killed from inside is reported"):
         victim = containers[0]
