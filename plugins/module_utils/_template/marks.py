@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What stands on a template VM to say whose it is, and how far its build came.
+
+Marks are extraConfig keys which a guest cannot write (never ``guestinfo.*``).
+A VM is ours only if the biosUuid in its marks is its own: an admin's clone of a
+template VM carries copied marks and another biosUuid, and is foreign.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+SCHEMA = "1"
+KIND = "template"
+
+KEY_SCHEMA = "bonneville.schema"
+KEY_KIND = "bonneville.kind"
+KEY_BIOS_UUID = "bonneville.bios_uuid"
+KEY_TEMPLATE = "bonneville.template"
+KEY_GENERATION = "bonneville.generation"
+KEY_HOST = "bonneville.host"
+KEY_PHASE = "bonneville.phase"
+KEY_SEALING_KEY = "bonneville.key"
+KEY_AGENT = "bonneville.agent"
+KEY_SPEAKS = "bonneville.speaks"
+KEY_IMAGES = "bonneville.images"
+KEY_SPEC = "bonneville.spec"
+
+# How far a build came. ``primed``: the images are in its disk. ``frozen``: all marks are
+# recorded and the guest was told to freeze; whether it did is the VM's own property.
+IMPORTING = "importing"
+PRIMED = "primed"
+FROZEN = "frozen"
+
+_NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/bonneville/vsphere#template")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Image:
+    """An image that a template holds; ``digest`` is the registry's, empty when it was loaded from an archive."""
+
+    name: str
+    id: str
+    digest: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """The marks of one template VM. ``key`` is base64 of the sealing key's SubjectPublicKeyInfo, empty before ``frozen``.
+
+    ``host`` is the managed object id of the ESXi host that the VM was made for.
+    """
+
+    template: str
+    generation: str
+    host: str
+    phase: str
+    bios_uuid: str
+    spec: str = ""
+    key: str = ""
+    agent: str = ""
+    speaks: tuple[int, int] = (0, 0)
+    images: tuple[Image, ...] = ()
+
+    def encode(self) -> dict[str, str]:
+        """As extraConfig; a key that does not apply yet is written empty, which removes it."""
+        images = [{"name": image.name, "id": image.id, "digest": image.digest} for image in self.images]
+        return {
+            KEY_SCHEMA: SCHEMA,
+            KEY_KIND: KIND,
+            KEY_TEMPLATE: self.template,
+            KEY_GENERATION: self.generation,
+            KEY_HOST: self.host,
+            KEY_PHASE: self.phase,
+            KEY_BIOS_UUID: self.bios_uuid,
+            KEY_SPEC: self.spec,
+            KEY_SEALING_KEY: self.key,
+            KEY_AGENT: self.agent,
+            KEY_SPEAKS: f"{self.speaks[0]}-{self.speaks[1]}" if any(self.speaks) else "",
+            KEY_IMAGES: json.dumps(images, separators=(",", ":")) if images else "",
+        }
+
+
+def decode(extra_config: Mapping[str, str], *, bios_uuid: str) -> Marks | None:
+    """A VM's template marks; None where they are absent, of another schema, or copied from another VM."""
+    if extra_config.get(KEY_SCHEMA) != SCHEMA or extra_config.get(KEY_KIND) != KIND:
+        return None
+    recorded = extra_config.get(KEY_BIOS_UUID, "")
+    if not recorded or recorded.lower() != bios_uuid.lower():
+        return None
+    return Marks(
+        template=extra_config.get(KEY_TEMPLATE, ""),
+        generation=extra_config.get(KEY_GENERATION, ""),
+        host=extra_config.get(KEY_HOST, ""),
+        phase=extra_config.get(KEY_PHASE, ""),
+        bios_uuid=recorded,
+        spec=extra_config.get(KEY_SPEC, ""),
+        key=extra_config.get(KEY_SEALING_KEY, ""),
+        agent=extra_config.get(KEY_AGENT, ""),
+        speaks=_range(extra_config.get(KEY_SPEAKS, "")),
+        images=tuple(_images(extra_config.get(KEY_IMAGES, ""))),
+    )
+
+
+def bios_uuid(*, vcenter: str, template: str, host: str, generation: str) -> str:
+    """The biosUuid chosen for a template VM, so that it can be found wherever it was moved."""
+    return str(uuid.uuid5(_NAMESPACE, f"{vcenter}/template/{template}/{host}/{generation}"))
+
+
+def fingerprint(key: str) -> str:
+    """A sealing key's SHA-256 as people compare it, from its base64; empty for none."""
+    try:
+        raw = base64.b64decode(key, validate=True)
+    except (binascii.Error, ValueError):
+        return ""
+    return f"SHA256:{hashlib.sha256(raw).hexdigest()}" if raw else ""
+
+
+def spec_document(marks: Marks) -> dict[str, Any]:
+    """The spec that a VM was built by, empty where it cannot be read."""
+    try:
+        document = json.loads(marks.spec or "{}")
+    except ValueError:
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition("-")
+    return (int(low), int(high)) if low.isdigit() and high.isdigit() else (0, 0)
+
+
+def _images(text: str) -> Iterable[Image]:
+    try:
+        items = json.loads(text or "[]")
+    except ValueError:
+        return
+    for item in items if isinstance(items, list) else []:
+        if isinstance(item, dict) and isinstance(item.get("name"), str):
+            yield Image(name=item["name"], id=str(item.get("id", "")), digest=str(item.get("digest", "")))
