@@ -18,9 +18,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from .wire import SCHEMA, SPEAKS, ProtocolError, Reader, clip, document, to_json
-
-__all__ = ["SCHEMA", "SPEAKS", "ProtocolError", "clip"]
+from .wire import SCHEMA as SCHEMA
+from .wire import SPEAKS as SPEAKS
+from .wire import ProtocolError as ProtocolError
+from .wire import Reader, document, to_json
+from .wire import clip as clip
 
 AGENT_VERSION = "0.1.0"
 
