@@ -63,9 +63,13 @@ class TemplateVm:
 def labels(names: Iterable[str]) -> dict[str, str]:
     """Each host's short name, or its full name where two hosts would share the short one or it is an address."""
     wanted = list(names)
-    short = {name: name if name.replace(".", "").isdigit() or ":" in name else name.partition(".")[0] for name in wanted}
+    short = {name: name if _is_address(name) else name.partition(".")[0] for name in wanted}
     taken = list(short.values())
     return {name: short[name] if taken.count(short[name]) == 1 else name for name in wanted}
+
+
+def _is_address(name: str) -> bool:
+    return ":" in name or name.replace(".", "").isdigit()
 
 
 def vm_from(
@@ -100,7 +104,7 @@ def vm_from(
 
 
 def is_priming(prepare: str) -> bool:
-    """Whether a guest's order is to prime. One that cannot be read counts as such: it leads to a boot, which is safe."""
+    """Whether a guest's order is to prime. One that cannot be read counts as such: it leads to a boot, always safe."""
     if not prepare:
         return False
     try:

@@ -11,9 +11,6 @@ template VM carries copied marks and another biosUuid, and is foreign.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
 import json
 import uuid
 from collections.abc import Iterable, Mapping
@@ -56,9 +53,10 @@ class Image:
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """The marks of one template VM. ``key`` is base64 of the sealing key's SubjectPublicKeyInfo, empty before ``frozen``.
+    """The marks of one template VM.
 
-    ``host`` is the managed object id of the ESXi host that the VM was made for.
+    ``host`` is the managed object id of the ESXi host that the VM was made for,
+    ``key`` base64 of the sealing key's SubjectPublicKeyInfo, empty before ``frozen``.
     """
 
     template: str
@@ -115,15 +113,6 @@ def decode(extra_config: Mapping[str, str], *, bios_uuid: str) -> Marks | None:
 def bios_uuid(*, vcenter: str, template: str, host: str, generation: str) -> str:
     """The biosUuid chosen for a template VM, so that it can be found wherever it was moved."""
     return str(uuid.uuid5(_NAMESPACE, f"{vcenter}/template/{template}/{host}/{generation}"))
-
-
-def fingerprint(key: str) -> str:
-    """A sealing key's SHA-256 as people compare it, from its base64; empty for none."""
-    try:
-        raw = base64.b64decode(key, validate=True)
-    except (binascii.Error, ValueError):
-        return ""
-    return f"SHA256:{hashlib.sha256(raw).hexdigest()}" if raw else ""
 
 
 def spec_document(marks: Marks) -> dict[str, Any]:

@@ -164,7 +164,9 @@ def _decide(*, spec: TemplateSpec, host: Host, name: str, vm: TemplateVm | None)
         return Step(action=CLONE, host=host, name=name, reason="the host has no template VM")
 
     def step(action: str, reason: str) -> Step:
-        return Step(action=action, host=host, name=vm.name, reason=reason, vm=vm, via=CLONE if action == REBUILD else "")
+        return Step(
+            action=action, host=host, name=vm.name, reason=reason, vm=vm, via=CLONE if action == REBUILD else ""
+        )
 
     if vm.marks.generation != spec.generation:
         return replace(step(REBUILD, "it was made by another spec: " + ", ".join(changed_options(vm, spec))), name=name)
@@ -222,9 +224,7 @@ def _taken(steps: Iterable[Step], foreign: frozenset[str]) -> Iterable[Bonnevill
             )
 
 
-def _in_use(
-    steps: Iterable[Step], dependents: Mapping[str, Sequence[str]], template: str
-) -> Iterable[BonnevilleError]:
+def _in_use(steps: Iterable[Step], dependents: Mapping[str, Sequence[str]], template: str) -> Iterable[BonnevilleError]:
     for step in steps:
         vm = step.destroys
         names = sorted(dependents.get(vm.moid, ())) if vm else []

@@ -154,9 +154,7 @@ def read_ova(path: str) -> Ova:
         descriptor=descriptor,
         parts=parts,
         networks=tuple(_attribute(item, "name") for item in root.iterfind(".//{*}NetworkSection/{*}Network")),
-        eulas=tuple(
-            " ".join((item.text or "").split()) for item in root.iterfind(".//{*}EulaSection/{*}License")
-        ),
+        eulas=tuple(" ".join((item.text or "").split()) for item in root.iterfind(".//{*}EulaSection/{*}License")),
         fingerprint=seal.hexdigest(),
         size=os.path.getsize(path),
     )
