@@ -1,0 +1,88 @@
+// Command web answers every request with what its container looks like from inside.
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	port := os.Getenv("PORT")
+	if port == "" {
+		port = "8080"
+	}
+	http.HandleFunc("/", describe)
+	http.HandleFunc("/exit", exit)
+	http.HandleFunc("/file", file)
+	server := &http.Server{Addr: ":" + port}
+	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- server.ListenAndServe() }()
+	fmt.Println("web: listening on port", port)
+	select {
+	case err := <-ended:
+		fmt.Fprintln(os.Stderr, "web:", err)
+		os.Exit(1)
+	case <-stop.Done():
+		fmt.Println("web: asked to stop")
+		limit, done := context.WithTimeout(context.Background(), 5*time.Second)
+		defer done()
+		_ = server.Shutdown(limit)
+	}
+}
+
+// describe answers {hostname, env, addresses, path, pid, args, uid}.
+func describe(w http.ResponseWriter, q *http.Request) {
+	hostname, _ := os.Hostname()
+	env := map[string]string{}
+	for _, pair := range os.Environ() {
+		name, value, _ := strings.Cut(pair, "=")
+		env[name] = value
+	}
+	addresses := []string{}
+	found, _ := net.InterfaceAddrs()
+	for _, a := range found {
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLoopback() {
+			addresses = append(addresses, a.String())
+		}
+	}
+	fmt.Println("web:", q.Method, q.URL.Path)
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{
+		"hostname": hostname, "env": env, "addresses": addresses, "path": q.URL.Path,
+		"pid": os.Getpid(), "args": os.Args[1:], "uid": os.Getuid(),
+	})
+}
+
+// exit ends the process with ?code=N, once the answer is out.
+func exit(w http.ResponseWriter, q *http.Request) {
+	code, err := strconv.Atoi(q.URL.Query().Get("code"))
+	if err != nil {
+		http.Error(w, "code is not a number", http.StatusBadRequest)
+		return
+	}
+	fmt.Fprintln(w, "{}")
+	_ = http.NewResponseController(w).Flush()
+	fmt.Println("web: told to exit with code", code)
+	time.AfterFunc(20*time.Millisecond, func() { os.Exit(code) })
+}
+
+// file answers the content of ?path=, for what is mounted into the container.
+func file(w http.ResponseWriter, q *http.Request) {
+	raw, err := os.ReadFile(q.URL.Query().Get("path"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	_, _ = w.Write(raw)
+}
