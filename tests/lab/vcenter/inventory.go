@@ -1,0 +1,223 @@
+package vcenter
+
+import (
+	"fmt"
+	"path"
+	"strings"
+
+	"github.com/vmware/govmomi/simulator"
+	"github.com/vmware/govmomi/simulator/esx"
+	"github.com/vmware/govmomi/vim25/mo"
+	"github.com/vmware/govmomi/vim25/types"
+)
+
+const mib = int64(1) << 20
+
+// hosts lists the hosts of all clusters.
+func (v *VCenter) hosts() []*simulator.HostSystem {
+	var out []*simulator.HostSystem
+	for _, e := range v.registry().All("HostSystem") {
+		out = append(out, e.(*simulator.HostSystem))
+	}
+	return out
+}
+
+// mendHosts gives every host its memory. The simulator shares the template's
+// hardware between hosts.
+func (v *VCenter) mendHosts() {
+	size := int64(v.opts.HostMemoryGB) << 30
+	for _, host := range v.hosts() {
+		ctx := v.background()
+		ctx.WithLock(host, func() {
+			host.Hardware.MemorySize = size
+			host.Summary.Hardware.MemorySize = size
+			host.Summary.QuickStats.OverallMemoryUsage = int32(size / mib / 10) // ESXi's own
+			host.Summary.Runtime.ConnectionState = types.HostSystemConnectionStateConnected
+		})
+	}
+}
+
+// setHostFree makes every host report this much free memory.
+func (v *VCenter) setHostFree(freeMB int64) {
+	for _, host := range v.hosts() {
+		ctx := v.background()
+		ctx.WithLock(host, func() {
+			stats := host.Summary.QuickStats
+			stats.OverallMemoryUsage = int32(host.Hardware.MemorySize/mib - freeMB)
+			ctx.Update(host, []types.PropertyChange{{Name: "summary.quickStats", Val: stats}})
+		})
+	}
+}
+
+// useHost adds to, or with a negative size takes from, a host's memory in use.
+func (v *VCenter) useHost(ctx *simulator.Context, ref types.ManagedObjectReference, mb int64) {
+	host, ok := v.registry().Get(ref).(*simulator.HostSystem)
+	if !ok {
+		return
+	}
+	ctx.WithLock(host, func() {
+		stats := host.Summary.QuickStats
+		stats.OverallMemoryUsage += int32(mb)
+		ctx.Update(host, []types.PropertyChange{{Name: "summary.quickStats", Val: stats}})
+	})
+}
+
+func (v *VCenter) datastores() []*simulator.Datastore {
+	var out []*simulator.Datastore
+	for _, e := range v.registry().All("Datastore") {
+		out = append(out, e.(*simulator.Datastore))
+	}
+	return out
+}
+
+func (v *VCenter) setDatastoreFree(bytes int64) {
+	for _, ds := range v.datastores() {
+		v.changeFree(v.background(), ds, func(int64) int64 { return bytes })
+	}
+}
+
+func (v *VCenter) changeFree(ctx *simulator.Context, ds *simulator.Datastore, f func(int64) int64) {
+	ctx.WithLock(ds, func() {
+		free := f(ds.Summary.FreeSpace)
+		ds.Info.GetDatastoreInfo().FreeSpace = free
+		ctx.Update(ds, []types.PropertyChange{{Name: "summary.freeSpace", Val: free}})
+	})
+}
+
+// datastoreByName is nil where there is none of that name.
+func (v *VCenter) datastoreByName(name string) *simulator.Datastore {
+	for _, ds := range v.datastores() {
+		if ds.Name == name {
+			return ds
+		}
+	}
+	return nil
+}
+
+// datacenter is the one datacenter.
+func (v *VCenter) datacenter() *simulator.Datacenter {
+	return v.registry().Any("Datacenter").(*simulator.Datacenter)
+}
+
+// folderPath is where an entity stands below the datacenter's VM folder.
+func (v *VCenter) folderPath(e mo.Entity) string {
+	root := v.datacenter().VmFolder
+	var names []string
+	for parent := e.Entity().Parent; parent != nil && *parent != root; {
+		p, ok := v.registry().Get(*parent).(mo.Entity)
+		if !ok {
+			break
+		}
+		names = append([]string{p.Entity().Name}, names...)
+		parent = p.Entity().Parent
+	}
+	return strings.Join(names, "/")
+}
+
+// folderAt finds a VM folder by its path, and makes what is missing of it.
+func (v *VCenter) folderAt(ctx *simulator.Context, where string) (*simulator.Folder, error) {
+	folder := v.registry().Get(v.datacenter().VmFolder).(*simulator.Folder)
+	for _, name := range strings.Split(strings.Trim(where, "/"), "/") {
+		if name == "" {
+			continue
+		}
+		child, _ := v.registry().FindByName(name, folder.ChildEntity).(*simulator.Folder)
+		if child == nil {
+			res := folder.CreateFolder(ctx, &types.CreateFolder{This: folder.Self, Name: name})
+			if f := res.Fault(); f != nil {
+				return nil, fmt.Errorf("make folder %s: %s", name, f.String)
+			}
+			child, _ = v.registry().FindByName(name, folder.ChildEntity).(*simulator.Folder)
+			if child == nil {
+				return nil, fmt.Errorf("folder %s is not there after it was made", name)
+			}
+		}
+		folder = child
+	}
+	return folder, nil
+}
+
+// addForeign makes VMs of others, in a folder of their own beside ours.
+func (v *VCenter) addForeign(count int) error {
+	if count == 0 {
+		return nil
+	}
+	ctx := v.background()
+	folder, err := v.folderAt(ctx, "others")
+	if err != nil {
+		return err
+	}
+	for i := range count {
+		spec := foreignSpec(fmt.Sprintf("other-%05d", i))
+		if _, err = v.createVM(ctx, folder, spec, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// foreignSpec is a small VM that nobody here made.
+func foreignSpec(name string) types.VirtualMachineConfigSpec {
+	nic := esx.EthernetCard
+	nic.Backing = &types.VirtualEthernetCardNetworkBackingInfo{
+		VirtualDeviceDeviceBackingInfo: types.VirtualDeviceDeviceBackingInfo{DeviceName: Network}}
+	return types.VirtualMachineConfigSpec{
+		Name: name, GuestId: "otherLinux64Guest", NumCPUs: 1, MemoryMB: 1024,
+		Files: &types.VirtualMachineFileInfo{VmPathName: "[" + Datastore + "] " + path.Join(name, name+".vmx")},
+		DeviceChange: []types.BaseVirtualDeviceConfigSpec{
+			&types.VirtualDeviceConfigSpec{Operation: types.VirtualDeviceConfigSpecOperationAdd, Device: &nic}},
+	}
+}
+
+// createVM has the simulator make a VM, powered off, on the host or on any.
+func (v *VCenter) createVM(ctx *simulator.Context, folder *simulator.Folder, spec types.VirtualMachineConfigSpec,
+	host *types.ManagedObjectReference) (*simulator.VirtualMachine, error) {
+	pool := v.clusterPool()
+	if host != nil {
+		pool = v.poolOf(*host)
+	}
+	vm, fault := v.createIn(ctx, folder, types.CreateVM_Task{This: folder.Self, Config: spec, Pool: pool, Host: host})
+	if fault != nil {
+		return nil, fmt.Errorf("make VM %s: %s", spec.Name, message(fault))
+	}
+	return vm, nil
+}
+
+func (v *VCenter) createIn(ctx *simulator.Context, folder *simulator.Folder, req types.CreateVM_Task) (*simulator.VirtualMachine, types.BaseMethodFault) {
+	res := folder.CreateVMTask(ctx, &req)
+	if f := res.Fault(); f != nil {
+		return nil, f.VimFault().(types.BaseMethodFault)
+	}
+	task := v.hub.wait(ctx, taskOf(res))
+	if task.Info.Error != nil {
+		return nil, task.Info.Error.Fault
+	}
+	return v.registry().Get(task.Info.Result.(types.ManagedObjectReference)).(*simulator.VirtualMachine), nil
+}
+
+// clusterPool is the first cluster's root pool.
+func (v *VCenter) clusterPool() types.ManagedObjectReference {
+	for _, e := range v.registry().All("ClusterComputeResource") {
+		if e.Entity().Name == Cluster {
+			return *e.(*simulator.ClusterComputeResource).ResourcePool
+		}
+	}
+	panic("the inventory has no cluster")
+}
+
+// poolOf is the root pool of a host's compute resource.
+func (v *VCenter) poolOf(host types.ManagedObjectReference) types.ManagedObjectReference {
+	h := v.registry().Get(host).(*simulator.HostSystem)
+	return *v.computeResource(*h.Parent).ResourcePool
+}
+
+// computeResource is the base of a host's or a pool's owner.
+func (v *VCenter) computeResource(ref types.ManagedObjectReference) *mo.ComputeResource {
+	switch c := v.registry().Get(ref).(type) {
+	case *simulator.ClusterComputeResource:
+		return &c.ComputeResource
+	case *mo.ComputeResource:
+		return c
+	}
+	return nil
+}
