@@ -160,7 +160,7 @@ func (v *VCenter) register(ctx *simulator.Context, vm *simulator.VirtualMachine,
 		parent := folder.Self
 		vm.Parent = &parent
 		folder.ChildEntity = append(folder.ChildEntity, vm.Self)
-		ctx.Map.Put(vm)
+		ctx.WithLock(vm, func() { ctx.Map.Put(vm) })
 	})
 	if fault != nil {
 		return fault

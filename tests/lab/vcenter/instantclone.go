@@ -43,9 +43,7 @@ func (v *VCenter) instantClone(ctx *simulator.Context, sourceRef types.ManagedOb
 	}
 
 	child := v.machine(clone.Self)
-	child.mu.Lock()
-	child.parent = sourceRef.Value
-	child.mu.Unlock()
+	child.descend(source, clone, spec.Config)
 	v.machines.addChild(sourceRef.Value, clone.Self.Value)
 	v.machines.setBoot(firstDisk(clone), boots)
 	if fault = v.register(ctx, clone, folder); fault != nil {
@@ -57,6 +55,30 @@ func (v *VCenter) instantClone(ctx *simulator.Context, sourceRef types.ManagedOb
 		return nil, fault
 	}
 	return clone.Self, nil
+}
+
+// descend notes where a clone comes from. What it inherits of values that its
+// source's guest has set lasts no longer than those the clone's own guest sets.
+func (m *machine) descend(source *machine, clone *simulator.VirtualMachine, config []types.BaseOptionValue) {
+	own := map[string]bool{}
+	for _, o := range config {
+		key, _ := option(o)
+		own[key] = true
+	}
+	source.mu.Lock()
+	runtime := make([]string, 0, len(source.hidden))
+	for key := range source.hidden {
+		runtime = append(runtime, key)
+	}
+	source.mu.Unlock()
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parent = source.ref.Value
+	for _, key := range runtime {
+		if _, inherited := getExtra(clone, key); inherited && !own[key] {
+			m.hidden[key] = nil
+		}
+	}
 }
 
 // forkVM makes the clone of a source that is locked, and gives a running source its

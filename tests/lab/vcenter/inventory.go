@@ -4,7 +4,9 @@ import (
 	"fmt"
 	"path"
 	"strings"
+	"sync"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/simulator/esx"
 	"github.com/vmware/govmomi/vim25/mo"
@@ -31,25 +33,39 @@ func (v *VCenter) mendHosts() {
 		ctx.WithLock(host, func() {
 			host.Hardware.MemorySize = size
 			host.Summary.Hardware.MemorySize = size
-			host.Summary.QuickStats.OverallMemoryUsage = int32(size / mib / 10) // ESXi's own
+			host.Summary.QuickStats.OverallMemoryUsage = int32(v.memory.use(host.Self, size/mib/10)) // ESXi's own
 			host.Summary.Runtime.ConnectionState = types.HostSystemConnectionStateConnected
 		})
 	}
 }
 
+// hostMemory counts the megabytes in use on every host. A host can be overcommitted,
+// while what it reports cannot exceed what it has.
+type hostMemory struct {
+	mu   sync.Mutex
+	used map[types.ManagedObjectReference]int64
+}
+
+// use adds to a host's count, or takes from it, and returns the new one.
+func (h *hostMemory) use(host types.ManagedObjectReference, mb int64) int64 {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.used == nil {
+		h.used = map[types.ManagedObjectReference]int64{}
+	}
+	h.used[host] += mb
+	return h.used[host]
+}
+
 // setHostFree makes every host report this much free memory.
 func (v *VCenter) setHostFree(freeMB int64) {
 	for _, host := range v.hosts() {
-		ctx := v.background()
-		ctx.WithLock(host, func() {
-			stats := host.Summary.QuickStats
-			stats.OverallMemoryUsage = int32(host.Hardware.MemorySize/mib - freeMB)
-			ctx.Update(host, []types.PropertyChange{{Name: "summary.quickStats", Val: stats}})
-		})
+		wanted := host.Hardware.MemorySize/mib - freeMB
+		v.useHost(v.background(), host.Self, wanted-v.memory.use(host.Self, 0))
 	}
 }
 
-// useHost adds to, or with a negative size takes from, a host's memory in use.
+// useHost adds to a host's memory in use, or takes from it.
 func (v *VCenter) useHost(ctx *simulator.Context, ref types.ManagedObjectReference, mb int64) {
 	host, ok := v.registry().Get(ref).(*simulator.HostSystem)
 	if !ok {
@@ -57,7 +73,7 @@ func (v *VCenter) useHost(ctx *simulator.Context, ref types.ManagedObjectReferen
 	}
 	ctx.WithLock(host, func() {
 		stats := host.Summary.QuickStats
-		stats.OverallMemoryUsage += int32(mb)
+		stats.OverallMemoryUsage = int32(min(v.memory.use(ref, mb), host.Hardware.MemorySize/mib))
 		ctx.Update(host, []types.PropertyChange{{Name: "summary.quickStats", Val: stats}})
 	})
 }
@@ -82,6 +98,23 @@ func (v *VCenter) changeFree(ctx *simulator.Context, ds *simulator.Datastore, f 
 		ds.Info.GetDatastoreInfo().FreeSpace = free
 		ctx.Update(ds, []types.PropertyChange{{Name: "summary.freeSpace", Val: free}})
 	})
+}
+
+// returnSpace gives back what the simulator took for a new VM's disks.
+func (v *VCenter) returnSpace(ctx *simulator.Context, vm *simulator.VirtualMachine) {
+	var size int64
+	var home object.DatastorePath
+	ctx.WithLock(vm, func() {
+		home = vmDirectory(vm)
+		for _, d := range vm.Config.Hardware.Device {
+			if disk, ok := d.(*types.VirtualDisk); ok {
+				size += disk.CapacityInBytes
+			}
+		}
+	})
+	if ds := v.datastoreByName(home.Datastore); ds != nil {
+		v.changeFree(ctx, ds, func(free int64) int64 { return free + size })
+	}
 }
 
 // datastoreByName is nil where there is none of that name.

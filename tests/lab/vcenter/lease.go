@@ -85,6 +85,8 @@ func (l *lease) begin(ctx *simulator.Context, pool types.ManagedObjectReference,
 	if fault != nil {
 		return fault
 	}
+	// The simulator counts thin disks as full.
+	v.returnSpace(ctx, vm)
 	machine := v.machine(vm.Self)
 	machine.mu.Lock()
 	machine.importing = true

@@ -106,16 +106,7 @@ func (v *VCenter) RenameVM(name, to string) error {
 	if err != nil {
 		return err
 	}
-	ctx := v.background()
-	vm := m.vm()
-	task := v.hub.wait(ctx, taskOf(vm.RenameTask(v.background(), &types.Rename_Task{This: m.ref, NewName: to})))
-	if task.Info.Error != nil {
-		return asError(task.Info.Error.Fault)
-	}
-	m.update(ctx, func(*simulator.VirtualMachine) []types.PropertyChange {
-		return []types.PropertyChange{{Name: "config.name", Val: to}, {Name: "summary.config.name", Val: to}}
-	})
-	return nil
+	return asError(m.rename(v.background(), to))
 }
 
 // MoveVM moves a VM to another folder, which is made where it is missing.

@@ -40,6 +40,11 @@ func (m *machine) boot(ctx *simulator.Context) types.BaseMethodFault {
 			m.end(ctx)
 			return &types.SystemError{Reason: "the guest did not start: " + err.Error()}
 		}
+		if err := m.attachAll(ctx); err != nil {
+			_ = m.kill(ctx)
+			m.end(ctx)
+			return &types.SystemError{Reason: "the guest did not take its disks: " + err.Error()}
+		}
 	}
 	m.show(ctx, types.VirtualMachinePowerStatePoweredOn)
 	return nil
@@ -170,7 +175,7 @@ func (m *machine) show(ctx *simulator.Context, state types.VirtualMachinePowerSt
 	var host types.ManagedObjectReference
 	var memory int64
 	m.update(ctx, func(vm *simulator.VirtualMachine) []types.PropertyChange {
-		host, memory = *vm.Runtime.Host, int64(vm.Config.Hardware.MemoryMB)
+		host, memory = *vm.Runtime.Host, m.footprint(int64(vm.Config.Hardware.MemoryMB))
 		devices := copied(vm.Config.Hardware.Device)
 		for _, d := range devices {
 			if c := d.GetVirtualDevice().Connectable; c != nil {
@@ -200,6 +205,17 @@ func (m *machine) show(ctx *simulator.Context, state types.VirtualMachinePowerSt
 		memory = -memory
 	}
 	m.v.useHost(ctx, host, memory)
+}
+
+// footprint is what a VM takes of its host's memory: an instant clone shares most
+// of it with its source.
+func (m *machine) footprint(memoryMB int64) int64 {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.parent != "" {
+		return memoryMB / 8
+	}
+	return memoryMB
 }
 
 // restore ends the values that the guest has set. The VM is locked.

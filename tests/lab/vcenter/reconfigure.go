@@ -150,6 +150,31 @@ func (m *machine) finishDisks(ctx *simulator.Context, attach []*types.VirtualDis
 	return nil
 }
 
+// attachAll shows a guest that boots its disks beside the first.
+func (m *machine) attachAll(ctx *simulator.Context) error {
+	var disks []guest.Disk
+	var files []string
+	m.view(ctx, func(vm *simulator.VirtualMachine) {
+		for _, d := range vm.Config.Hardware.Device {
+			if disk, ok := d.(*types.VirtualDisk); ok {
+				disks = append(disks, guest.Disk{UUID: diskUUID(disk)})
+				files = append(files, diskFile(disk))
+			}
+		}
+	})
+	for i := 1; i < len(disks); i++ {
+		flat, fault := m.v.hostPath(flatOf(files[i]))
+		if fault != nil {
+			return asError(fault)
+		}
+		disks[i].File = flat
+		if err := m.v.opts.Kind.AttachDisk(background, m.ref.Value, disks[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func diskUUID(disk *types.VirtualDisk) string {
 	if b, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok {
 		return b.Uuid

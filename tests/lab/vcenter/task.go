@@ -72,7 +72,8 @@ func (v *VCenter) newTask(ctx *simulator.Context, spec taskSpec) *simulator.Task
 	task.Info.EntityName = v.nameOf(spec.entity.Reference())
 	task.Info.DescriptionId = spec.entity.Reference().Type + "." + strings.ToLower(name[:1]) + name[1:]
 	task.Info.Reason = &types.TaskReasonUser{UserName: User}
-	ctx.Map.Put(task)
+	// Putting it changes the entity's recent tasks.
+	ctx.WithLock(spec.entity, func() { ctx.Map.Put(task) })
 	return task
 }
 

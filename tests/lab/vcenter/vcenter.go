@@ -44,6 +44,7 @@ type VCenter struct {
 	leases   sync.Map // id in a URL to *lease
 	ids      atomic.Int64
 	switches switches
+	memory   hostMemory
 	closing  chan struct{}
 	closed   sync.Once
 }
@@ -60,6 +61,8 @@ func New(opts Options) (*VCenter, error) {
 		caFile:   filepath.Join(opts.Dir, "ca.pem"),
 		closing:  make(chan struct{}),
 	}
+	// The simulator numbers its objects itself, all types by one counter: stay clear of it.
+	v.ids.Store(1_000_000)
 	v.machines.init()
 	v.switches.set(Switches{InheritExtraConfig: &opts.InheritExtraConfig})
 	v.gate = newGate(v)
