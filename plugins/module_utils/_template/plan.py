@@ -153,8 +153,7 @@ def is_sound(vm: TemplateVm, spec: TemplateSpec) -> bool:
         and vm.host == vm.marks.host
         and vm.marks.generation == spec.generation
         and vm.marks.phase == marks_of.FROZEN
-        and bool(vm.marks.key)
-        and vm.marks.key == vm.published_key
+        and _key_stands(vm)
         and _spoken(vm)
     )
 
@@ -190,13 +189,13 @@ def _decide(*, spec: TemplateSpec, host: Host, name: str, vm: TemplateVm | None)
         return step(FREEZE, "it runs unfrozen")
     if vm.marks.phase != marks_of.FROZEN:
         return step(REFREEZE, "it froze before its key was recorded")
-    if vm.marks.key != vm.published_key or not vm.marks.key:
+    if not _key_stands(vm):
         return step(REFREEZE, "its sealing key is not the recorded one")
     return step(UNCHANGED, "it is frozen and as wanted")
 
 
 def _with_donor(steps: list[Step], spec: TemplateSpec) -> list[Step]:
-    """Choose the VM that the missing ones are cloned from: one that holds the images and is not frozen, or a new one."""
+    """Choose the VM that the missing ones are cloned from: one that holds the images and never froze, or a new one."""
     makers = [step for step in steps if step.makes]
     if not makers:
         return steps
@@ -243,6 +242,11 @@ def changed_options(vm: TemplateVm, spec: TemplateSpec) -> list[str]:
     """The names of the options in which a VM's recorded spec differs."""
     before, after = marks_of.spec_document(vm.marks), spec.document()
     return sorted(key for key in {*before, *after} if before.get(key) != after.get(key)) or ["unknown"]
+
+
+def _key_stands(vm: TemplateVm) -> bool:
+    """What a guest published may be lost, as after a restart of vCenter; then its mark is believed."""
+    return bool(vm.marks.key) and vm.published_key in ("", vm.marks.key)
 
 
 def _spoken(vm: TemplateVm) -> bool:

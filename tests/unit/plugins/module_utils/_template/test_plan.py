@@ -35,6 +35,7 @@ def actions(plan: object) -> list[tuple[str, str]]:
         (vm(1, power="suspended", frozen=False), "refreeze", "suspended"),
         (vm(1, published_key="b3RoZXI="), "refreeze", "sealing key"),
         (vm(1, marks={"key": ""}, published_key=""), "refreeze", "sealing key"),
+        (vm(1, published_key=""), "unchanged", "frozen"),
         (vm(1, marks={"phase": "primed"}), "refreeze", "before its key"),
         (vm(1, marks={"phase": "primed"}, frozen=False, priming=True), "refreeze", "interrupted after"),
         (vm(1, marks={"phase": "primed"}, frozen=False, power="poweredOff"), "boot", "powered off"),
