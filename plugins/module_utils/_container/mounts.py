@@ -1,0 +1,155 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""``volumes``, ``mounts`` and ``tmpfs``: what a VM per container can honour of them. Pure.
+
+The host of a container VM is its VM, which nobody fills by hand. So a bind
+mount can only mean a file of the controller, carried read-only inside the
+sealed spec; and what outlives a container has no place in a VM that goes with
+it.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.values import invalid, size, text, texts
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import Unsupported
+
+_READ_ONLY = frozenset({"ro", "readonly"})
+# They tune how a host's directory is shared; a file that is copied in has neither.
+_HARMLESS = frozenset({"z", "Z", "cached", "delegated", "consistent", "private", "rprivate"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bind:
+    """A file of the controller that is wanted in the container."""
+
+    option: str
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mounts:
+    """All mounts in one normal form.
+
+    ``anonymous`` are targets of volumes that live and go with the VM, ``tmpfs``
+    maps targets to Docker's options.
+    """
+
+    anonymous: tuple[str, ...] = ()
+    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    binds: tuple[Bind, ...] = ()
+
+
+def collect(*, volumes: Any = None, mounts: Any = None, tmpfs: Any = None) -> Mounts:
+    """Read the three options together, since no two of them may have one target. Raises InvalidOption, Unsupported."""
+    anonymous: list[str] = []
+    in_memory: dict[str, str] = {}
+    binds: list[Bind] = []
+    for entry in texts("volumes", volumes or []):
+        found = _volume(entry)
+        if isinstance(found, Bind):
+            binds.append(found)
+        else:
+            anonymous.append(found)
+    for index, entry in enumerate(mounts or []):
+        _mount(f"mounts[{index}]", entry, anonymous=anonymous, tmpfs=in_memory, binds=binds)
+    for entry in texts("tmpfs", tmpfs or []):
+        path, _, flags = entry.partition(":")
+        _add(in_memory, "tmpfs", _target("tmpfs", path), flags)
+    _refuse_twice([*anonymous, *in_memory, *(bind.target for bind in binds)])
+    return Mounts(
+        anonymous=tuple(sorted(anonymous)),
+        tmpfs=dict(sorted(in_memory.items())),
+        binds=tuple(sorted(binds, key=lambda bind: bind.target)),
+    )
+
+
+def _volume(entry: str) -> Bind | str:
+    parts = entry.split(":")
+    if len(parts) == 1:
+        return _target("volumes", parts[0])
+    if len(parts) > 3:
+        raise invalid("volumes", entry, "it has too many parts", "Write TARGET or FILE:TARGET:ro")
+    source, target = parts[0], _target("volumes", parts[1])
+    modes = set(parts[2].split(",")) - {""} if len(parts) == 3 else set()
+    unknown = modes - _READ_ONLY - _HARMLESS - {"rw", "nocopy"}
+    if unknown:
+        raise invalid("volumes", entry, f"'{min(unknown)}' is no mode that applies here", "Use ro")
+    return _bind("volumes", entry, source=source, target=target, read_only=bool(modes & _READ_ONLY))
+
+
+def _mount(
+    option: str, entry: Any, *, anonymous: list[str], tmpfs: dict[str, str], binds: list[Bind]
+) -> None:
+    if not isinstance(entry, Mapping):
+        raise invalid(option, entry, "it is no dictionary", "Give it a target, and a type")
+    kind = entry.get("type") or "volume"
+    target = _target(f"{option}.target", text(f"{option}.target", entry.get("target")))
+    source = entry.get("source")
+    if kind == "tmpfs":
+        flags = []
+        if entry.get("tmpfs_size") is not None:
+            flags.append(f"size={size(f'{option}.tmpfs_size', entry['tmpfs_size'])}")
+        if entry.get("tmpfs_mode") is not None:
+            flags.append(f"mode={text(f'{option}.tmpfs_mode', entry['tmpfs_mode'])}")
+        if entry.get("read_only"):
+            flags.append("ro")
+        _add(tmpfs, option, target, ",".join(flags))
+    elif kind == "bind":
+        written = text(f"{option}.source", source or "")
+        binds.append(_bind(option, written, source=written, target=target, read_only=bool(entry.get("read_only"))))
+    elif kind == "volume":
+        if source:
+            raise _named(option, str(source))
+        anonymous.append(target)
+    else:
+        raise invalid(f"{option}.type", kind, "there is no such type here", "Use tmpfs, bind or volume")
+
+
+def _bind(option: str, entry: str, *, source: str, target: str, read_only: bool) -> Bind:
+    if not source.startswith(("/", "./", "../", "~")):
+        raise _named(option, source)
+    if not read_only:
+        raise Unsupported(
+            f"Cannot mount a host's path, as {option} asks",
+            obj=entry,
+            why="the container's host is its own VM, which has no such path",
+            next_step="Add ':ro' (in mounts: read_only: true) to carry a file of the controller into the container",
+            details={"option": option},
+        )
+    return Bind(option=option, source=source, target=target)
+
+
+def _named(option: str, name: str) -> Unsupported:
+    return Unsupported(
+        f"Cannot use a named volume, as {option} asks",
+        obj=name,
+        why="a named volume outlives its container, and all that is in a container VM goes with the VM",
+        next_step="Leave the name out for data that may go with the container, or keep the data on another system",
+        details={"option": option},
+    )
+
+
+def _target(option: str, path: str) -> str:
+    if not path.startswith("/") or posixpath.normpath(path) == "/":
+        raise invalid(option, path, "a target is an absolute path below '/'", "Write it from the root, as in /data")
+    return posixpath.normpath(path).replace("//", "/")
+
+
+def _add(found: dict[str, str], option: str, target: str, flags: str) -> None:
+    if target in found:
+        raise invalid(option, target, "two mounts have this target", "Keep one")
+    found[target] = flags
+
+
+def _refuse_twice(targets: list[str]) -> None:
+    for target in sorted(targets):
+        if targets.count(target) > 1:
+            raise invalid("volumes, mounts and tmpfs", target, "two mounts have this target", "Keep one")

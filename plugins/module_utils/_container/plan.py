@@ -1,0 +1,404 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From what is wanted and what stands to what is done, container by container. Pure.
+
+A plan acts only on VMs with genuine marks of the wanted services; nothing else
+has a way into an action. Its order does not depend on the order of its input.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import (
+    OFF,
+    ON,
+    SILENT,
+    UNDER_WAY,
+    ContainerVm,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import Comparison, compare
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import SLOTS, Identity
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import ContainerSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
+    Ambiguous,
+    BonnevilleError,
+    ForeignVm,
+    InvalidOption,
+    Several,
+)
+
+CREATE = "create"  # clone it
+RECREATE = "recreate"  # clone its replacement, then remove it
+START = "start"
+STOP = "stop"
+REMOVE = "remove"
+RENAME = "rename"  # end a switch that was interrupted, or undo a rename by hand
+ADOPT = "adopt"  # end a creation that was interrupted after its container came up
+UNCHANGED = "unchanged"
+
+PRESENT, STARTED, HEALTHY, STOPPED, ABSENT = STATES = ("present", "started", "healthy", "stopped", "absent")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One container spec times its replicas. ``replicas`` of None is one container that bears the service's name."""
+
+    name: str
+    folder: str
+    spec: ContainerSpec | None
+    fleet: str = ""
+    owner: str = ""
+    replicas: int | None = None
+    state: str = STARTED
+    recreate: bool = False
+    rules: Mapping[str, str] = field(default_factory=dict)
+    digest_key: str = field(default="", repr=False)
+
+    @property
+    def identities(self) -> tuple[Identity, ...]:
+        """The containers that are to be, by their ordinals."""
+        if self.state == ABSENT or self.spec is None:
+            return ()
+        return tuple(self.identity(ordinal) for ordinal in self._ordinals)
+
+    def identity(self, ordinal: str) -> Identity:
+        return Identity(fleet=self.fleet, folder=self.folder, service=self.name, ordinal=ordinal)
+
+    @property
+    def _ordinals(self) -> tuple[str, ...]:
+        return ("",) if self.replicas is None else tuple(str(number) for number in range(self.replicas))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Action:
+    """What is done for one container.
+
+    ``vm`` is the VM that stands, if any. ``slot`` is that of the VM to make.
+    ``stop_first`` means that the old one has to be off while the new one starts.
+    ``waits`` tells that the service's state has to be awaited even though nothing
+    is done. ``before`` and ``after`` are the diff, by option.
+    """
+
+    kind: str
+    identity: Identity
+    service: Service = field(repr=False)
+    reason: str
+    vm: ContainerVm | None = None
+    slot: str = ""
+    stop_first: bool = False
+    waits: bool = False
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """The VM's name where it is being removed, else the container's."""
+        return self.vm.name if self.vm and self.kind == REMOVE else self.identity.name
+
+    def document(self) -> dict[str, Any]:
+        """For a module's ``actions``."""
+        found: dict[str, Any] = {"action": self.kind, "name": self.name, "reason": self.reason}
+        if self.vm:
+            found["moid"] = self.vm.moid
+        if self.before or self.after:
+            found["before"], found["after"] = dict(self.before), dict(self.after)
+        return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """Actions in a stable order, and what forbids carrying them out."""
+
+    actions: tuple[Action, ...]
+    errors: tuple[BonnevilleError, ...] = ()
+
+    @property
+    def work(self) -> tuple[Action, ...]:
+        """The actions that change something."""
+        return tuple(action for action in self.actions if action.kind != UNCHANGED)
+
+    def of(self, *kinds: str) -> tuple[Action, ...]:
+        return tuple(action for action in self.actions if action.kind in kinds)
+
+    def check(self) -> None:
+        """Raise what forbids the plan, one error or all of them together."""
+        if len(self.errors) == 1:
+            raise self.errors[0]
+        if self.errors:
+            raise Several("Nothing was changed, as parts of this cannot be done", self.errors)
+
+
+def plan(
+    *,
+    services: Iterable[Service],
+    vms: Iterable[ContainerVm],
+    taken: Mapping[tuple[str, str], str],
+    held_images: Mapping[tuple[str, str], Collection[str]],
+    vcenter: str,
+) -> Plan:
+    """How every wanted container comes to be, and what is no longer wanted goes.
+
+    Args:
+        vms: all container VMs that were read, of whatever service.
+        taken: what the VM is, in words, for each folder and name that belongs to a VM which is none of ours.
+        held_images: the ids that a template's VMs hold for an image, by template and image.
+        vcenter: the vCenter's instanceUuid, part of every identity.
+
+    Raises:
+        InvalidOption: secrets were recorded under another digest key.
+    """
+    ordered = sorted(services, key=lambda service: (service.fleet, service.folder, service.name))
+    standing = sorted(vms, key=lambda vm: (vm.name, vm.moid))
+    errors = list(_collisions(ordered))
+    actions: list[Action] = []
+    mine: dict[str, ContainerVm] = {}
+    for service in ordered:
+        belonging = [
+            vm for vm in standing if vm.is_of(service.identity(vm.marks.ordinal), vcenter=vcenter)
+        ]
+        mine |= {vm.moid: vm for vm in belonging}
+        errors.extend(_other_owner(service, belonging))
+        errors.extend(_ambiguous(belonging))
+        wanted = {identity.ordinal: identity for identity in service.identities}
+        for ordinal in sorted(wanted, key=_number):
+            candidates = [vm for vm in belonging if vm.marks.ordinal == ordinal]
+            actions.extend(_container(service, wanted[ordinal], candidates, held_images))
+        surplus = sorted((vm for vm in belonging if vm.marks.ordinal not in wanted), key=_ordinal, reverse=True)
+        actions.extend(_remove(service, vm, _surplus_reason(service)) for vm in surplus)
+    errors.extend(_names(actions, standing, mine, taken))
+    return Plan(actions=tuple(actions), errors=tuple(errors))
+
+
+def plan_removal(*, vms: Iterable[ContainerVm], reason: str) -> Plan:
+    """The removal of chosen container VMs, of whatever services."""
+    chosen = sorted(vms, key=lambda vm: (vm.marks.fleet, vm.marks.service, _ordinal(vm), vm.moid), reverse=True)
+    return Plan(
+        actions=tuple(
+            _remove(
+                Service(name=vm.marks.service, fleet=vm.marks.fleet, folder=vm.folder, spec=None, state=ABSENT),
+                vm,
+                reason,
+            )
+            for vm in chosen
+        )
+    )
+
+
+def _container(
+    service: Service,
+    identity: Identity,
+    candidates: list[ContainerVm],
+    held_images: Mapping[tuple[str, str], Collection[str]],
+) -> Iterable[Action]:
+    """One container: choose which VM is kept, and bring it to its state; further VMs of it go."""
+    spec = service.spec
+    if spec is None:
+        return
+    if not candidates:
+        after = {"image": spec.image, "template": spec.template}
+        yield Action(
+            kind=CREATE, identity=identity, service=service, reason="it does not exist", slot=SLOTS[0],
+            waits=True, after=after,
+        )  # fmt: skip
+        return
+    found = [(vm, _compare(service, identity, vm, held_images)) for vm in candidates]
+    found.sort(key=lambda pair: (-_worth(pair[0], pair[1], identity), pair[0].marks.slot, pair[0].moid))
+    vm, comparison = found[0]
+    for other, _ in found[1:]:
+        yield _remove(service, other, f"a second VM of {identity.name}, left by an interrupted replacement")
+    reason = _why_replace(service, vm, comparison)
+    if reason:
+        yield Action(
+            kind=RECREATE,
+            identity=identity,
+            service=service,
+            reason=reason,
+            vm=vm,
+            slot=SLOTS[1] if vm.marks.slot == SLOTS[0] else SLOTS[0],
+            stop_first=spec.holds_address or _held_address(vm),
+            waits=True,
+            before=comparison.before,
+            after=comparison.after,
+        )
+        return
+    if vm.sealed:
+        yield Action(
+            kind=ADOPT, identity=identity, service=service, vm=vm,
+            reason="an earlier run made it and did not finish: its sealed spec is still in its configuration",
+        )  # fmt: skip
+    if vm.name != identity.name:
+        yield Action(
+            kind=RENAME, identity=identity, service=service, vm=vm, reason=f"it is called {vm.name}",
+            before={"name": vm.name}, after={"name": identity.name},
+        )  # fmt: skip
+    yield _bring_to_state(service, identity, vm)
+
+
+def _compare(
+    service: Service, identity: Identity, vm: ContainerVm, held_images: Mapping[tuple[str, str], Collection[str]]
+) -> Comparison:
+    spec = service.spec
+    # Whoever asks for a new container in any case may have a new digest key, too.
+    if spec is None or service.recreate:
+        return Comparison()
+    return compare(
+        spec,
+        vm.marks.applied,
+        rules=service.rules,
+        image_ids=held_images.get((spec.template, spec.image), ()),
+        scope=identity.scope,
+        digest_key=service.digest_key,
+    )
+
+
+def _why_replace(service: Service, vm: ContainerVm, comparison: Comparison) -> str:
+    """Why a VM cannot stay; empty when it can."""
+    if service.recreate:
+        return "recreate was asked for"
+    if not comparison.equal:
+        return comparison.reason
+    # A VM that is off keeps no status; starting it tells.
+    if service.state == STOPPED or vm.power == OFF:
+        return ""
+    if vm.phase == SILENT:
+        return "its agent says nothing: it never came up, or its guest is broken"
+    if vm.phase == "failed" and vm.status:
+        return f"its agent gave up: {vm.status.reason.message if vm.status.reason else 'no reason given'}"
+    return ""
+
+
+def _bring_to_state(service: Service, identity: Identity, vm: ContainerVm) -> Action:
+    def action(kind: str, reason: str, *, waits: bool = False, to: str = "") -> Action:
+        return Action(
+            kind=kind, identity=identity, service=service, vm=vm, reason=reason, waits=waits,
+            before={"state": vm.phase} if to else {}, after={"state": to} if to else {},
+        )  # fmt: skip
+
+    if service.state == STOPPED:
+        if vm.power == OFF:
+            return action(UNCHANGED, "it is stopped")
+        return action(STOP, f"it is {vm.phase}", to="stopped")
+    if service.state == PRESENT:
+        return action(UNCHANGED, f"it is {vm.phase}", waits=vm.power == ON and vm.phase in UNDER_WAY)
+    if vm.phase == "running":
+        waits = service.state == HEALTHY and not (vm.container and vm.container.health == "healthy")
+        return action(UNCHANGED, "it is running", waits=waits)
+    if vm.phase in UNDER_WAY:
+        return action(UNCHANGED, f"it is still {vm.phase}", waits=True)
+    reason = f"it is {vm.phase}"
+    if vm.phase == "exited" and vm.container:
+        reason = f"it ended with exit code {vm.container.exit_code}"
+    return action(START, reason, waits=True, to="running")
+
+
+def _worth(vm: ContainerVm, comparison: Comparison, identity: Identity) -> int:
+    """Which of a container's VMs is kept: the one that is as wanted, then one that works, then the one in place."""
+    works = vm.power == OFF or vm.phase not in (SILENT, "failed")
+    return 4 * comparison.equal + 2 * works + (vm.name == identity.name)
+
+
+def _held_address(vm: ContainerVm) -> bool:
+    return bool({"ip_address", "mac_address"} & vm.marks.applied.options.keys())
+
+
+def _remove(service: Service, vm: ContainerVm, reason: str) -> Action:
+    return Action(
+        kind=REMOVE,
+        identity=service.identity(vm.marks.ordinal),
+        service=service,
+        vm=vm,
+        reason=reason,
+        before={"image": str(vm.marks.applied.options.get("image", "")), "state": vm.phase},
+    )
+
+
+def _surplus_reason(service: Service) -> str:
+    if service.state == ABSENT:
+        return "it is to be absent"
+    return "the service has no replicas now" if service.replicas is None else f"replicas is {service.replicas} now"
+
+
+def _collisions(services: Iterable[Service]) -> Iterable[BonnevilleError]:
+    owners: dict[tuple[str, str], Service] = {}
+    for service in services:
+        for identity in service.identities:
+            first = owners.setdefault((identity.folder, identity.name), service)
+            if first is not service:
+                yield InvalidOption(
+                    "Two services want a container of the name",
+                    obj=identity.name,
+                    why=f"it is computed for '{first.name}' and for '{service.name}'",
+                    next_step="Rename one of the two services",
+                    details={"name": identity.name},
+                )
+
+
+def _other_owner(service: Service, vms: Iterable[ContainerVm]) -> Iterable[BonnevilleError]:
+    for vm in vms:
+        if vm.marks.owner != service.owner:
+            yield ForeignVm(
+                "Cannot manage the container VM",
+                obj=vm.name,
+                why=f"its marks say that it belongs to {_owner(vm.marks.owner)}, this is {_owner(service.owner)}",
+                next_step="Use another name or folder, or remove it from where it is managed",
+                details={"moid": vm.moid, "owner": vm.marks.owner},
+            )
+
+
+def _owner(owner: str) -> str:
+    return f"owner '{owner}'" if owner else "nobody in particular (owner is not set)"
+
+
+def _ambiguous(vms: Iterable[ContainerVm]) -> Iterable[BonnevilleError]:
+    """Two genuine VMs of one container and slot: a VM was registered twice, as after a restore from backup."""
+    seen: dict[tuple[str, str], ContainerVm] = {}
+    for vm in vms:
+        first = seen.setdefault((vm.marks.ordinal, vm.marks.slot), vm)
+        if first is not vm:
+            yield Ambiguous(
+                "Cannot tell which VM is the container",
+                obj=vm.name,
+                why=f"{first.name} ({first.moid}) and {vm.name} ({vm.moid}) have one identity and one BIOS UUID",
+                next_step="Remove or unregister the one that was restored or copied by mistake",
+                details={"moids": sorted((first.moid, vm.moid))},
+            )
+
+
+def _names(
+    actions: Iterable[Action],
+    standing: Iterable[ContainerVm],
+    mine: Collection[str],
+    taken: Mapping[tuple[str, str], str],
+) -> Iterable[BonnevilleError]:
+    """Every name that the plan would give to a VM has to be free, or be a VM's that the plan itself works on."""
+    blocked = dict(taken)
+    for vm in standing:
+        if vm.moid not in mine:
+            blocked[vm.folder, vm.name] = f"it is container VM {vm.moid} of service '{vm.title}', made elsewhere"
+    for action in actions:
+        names = [action.identity.name] if action.kind in (CREATE, RENAME) else []
+        if action.kind == RECREATE:
+            names = [action.identity.replacement(action.slot), action.identity.name]
+        for name in names:
+            there = blocked.get((action.identity.folder, name))
+            if there:
+                yield ForeignVm(
+                    f"Cannot {action.kind} the container VM",
+                    obj=name,
+                    why=f"a VM of that name in folder '{action.identity.folder}' is not this container's; {there}",
+                    next_step="Rename or move that VM, or use another name or folder",
+                    details={"name": name, "folder": action.identity.folder},
+                )
+
+
+def _ordinal(vm: ContainerVm) -> tuple[int, int]:
+    return _number(vm.marks.ordinal)
+
+
+def _number(ordinal: str) -> tuple[int, int]:
+    return (1, int(ordinal)) if ordinal.isdigit() else (0, 0)
