@@ -56,7 +56,7 @@ WORDS: dict[str, Words] = {
     "NotAuthenticated": Words(SessionLost, "the session has ended", "Run again"),
     "SecurityError": Words(SessionLost, "the session has ended: {message}", "Run again"),
     "DuplicateName": Words(InUse, "the name {name} is taken", "Choose another name, or remove what bears it"),
-    "ManagedObjectNotFound": Words(NotFound, "it was removed meanwhile{on}", "Run again"),
+    "ManagedObjectNotFound": Words(NotFound, "it does not exist, or not any more{on}", "Run again"),
     "AlreadyExists": Words(InUse, "it exists already", "Run again"),
     "NotFound": Words(NotFound, "{message}", ""),
     "InsufficientMemoryResourcesFault": Words(
@@ -237,7 +237,7 @@ def _explain_network(error: BaseException, *, what: str, obj: str) -> Bonneville
     elif isinstance(error, http.client.HTTPException) and reason.startswith("503"):
         why = "its service is not available (HTTP 503)"
     else:
-        why = reason
+        why = getattr(error, "strerror", None) or reason
     return Unreachable(
         what, obj=obj, why=why, next_step="Check that vCenter is up and that this controller reaches it, then run again"
     )

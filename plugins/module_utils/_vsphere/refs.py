@@ -40,8 +40,9 @@ class Folder:
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """A cluster or a host that stands alone: its root pool and its hosts."""
+    """A cluster or a host that stands alone (``kind``: vSphere's type): its root pool and its hosts, as moids."""
 
+    kind: str
     moid: str
     name: str
     pool: str

@@ -156,6 +156,7 @@ def http_pool(connection: Connection) -> Any:
     }
     if not connection.validate_certs:
         settings["assert_hostname"] = False
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the user has decided
     if connection.proxy_host:
         return urllib3.ProxyManager(
             f"http://{bracketed(connection.proxy_host)}:{connection.proxy_port or 80}", **settings
