@@ -1,0 +1,152 @@
+// Package docker runs the lab's VMs as Docker containers with a Docker Engine of
+// their own. What is stood in for is the hypervisor alone.
+//
+// A disk is a container (its root) and a volume (its /var/lib/docker, since a
+// Docker Engine cannot keep its layers on an overlay). Freezing is pausing, and an
+// instant clone is a container made of the paused one's committed root, with a
+// volume whose image layers are links into the parent's.
+package docker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"bonneville.vsphere/lab/engine"
+	"bonneville.vsphere/lab/guest"
+)
+
+// Options says where machines run.
+type Options struct {
+	Client   *engine.Client
+	Image    string // the guest root, of guestroot.Ensure
+	Dir      string // holds the machines' sockets and volatile state
+	Progress io.Writer
+}
+
+// Kind is guest.Kind for Docker containers.
+type Kind struct {
+	client  *engine.Client
+	image   string
+	dir     string
+	mark    string // the value of our label, see owner.go
+	network string
+	subnet  netip.Prefix
+	gateway netip.Addr
+	leases  *leases
+
+	mu       sync.Mutex
+	disks    map[string]*disk
+	machines map[string]*machine
+	extra    map[string]map[string]guest.Disk // by machine and uuid; they outlive a power-off
+	made     int
+	silent   []string // globs of machines that no DHCP server answers
+}
+
+var _ guest.Kind = (*Kind)(nil)
+
+// New removes what a crashed lab has left, and makes the lab's bridge.
+func New(ctx context.Context, o Options) (*Kind, error) {
+	dir, err := filepath.Abs(o.Dir)
+	if err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	if err := removeAbandoned(ctx, o.Client, o.Progress); err != nil {
+		return nil, fmt.Errorf("removing what an earlier lab left: %w", err)
+	}
+	k := &Kind{
+		client: o.Client, image: o.Image, dir: dir, mark: ownMark(),
+		disks: map[string]*disk{}, machines: map[string]*machine{}, extra: map[string]map[string]guest.Disk{},
+	}
+	if err := k.makeNetwork(ctx); err != nil {
+		return nil, err
+	}
+	return k, nil
+}
+
+// Gateway is the host's address on the lab's bridge.
+func (k *Kind) Gateway() netip.Addr { return k.gateway }
+
+// Subnet is the lab's bridge's: x.y.z.2 to 127 are free for static addresses, and
+// x.y.z.128 to 254 are leased by DHCP.
+func (k *Kind) Subnet() netip.Prefix { return k.subnet }
+
+// SetDHCP makes DHCP answer, or not, machines whose name matches the glob.
+func (k *Kind) SetDHCP(glob string, answering bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	kept := k.silent[:0]
+	for _, one := range k.silent {
+		if one != glob {
+			kept = append(kept, one)
+		}
+	}
+	k.silent = kept
+	if !answering {
+		k.silent = append(k.silent, glob)
+	}
+}
+
+// Running lists the machines that are powered on, frozen ones too.
+func (k *Kind) Running() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	ids := make([]string, 0, len(k.machines))
+	for id := range k.machines {
+		ids = append(ids, id)
+	}
+	return ids
+}
+
+// machine finds a powered-on machine.
+func (k *Kind) machine(id string) (*machine, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	m, ok := k.machines[id]
+	if !ok {
+		return nil, fmt.Errorf("%s is not powered on", id)
+	}
+	return m, nil
+}
+
+// Close ends every machine and removes what the lab made in the engine.
+func (k *Kind) Close() error {
+	ctx := context.Background()
+	k.mu.Lock()
+	machines := make([]*machine, 0, len(k.machines))
+	for _, m := range k.machines {
+		machines = append(machines, m)
+	}
+	k.mu.Unlock()
+	failures := make([]error, len(machines))
+	atMost(4, len(machines), func(i int) { failures[i] = k.PowerOff(ctx, machines[i].spec.ID) })
+	errs := append(failures, removeMarked(ctx, k.client, k.mark))
+	return errors.Join(append(errs, os.RemoveAll(k.dir))...)
+}
+
+// atMost runs do(0) to do(n-1), a few at a time.
+func atMost(few, n int, do func(i int)) {
+	gate := make(chan struct{}, few)
+	var all sync.WaitGroup
+	for i := range n {
+		gate <- struct{}{}
+		all.Go(func() {
+			do(i)
+			<-gate
+		})
+	}
+	all.Wait()
+}
+
+func (k *Kind) post(ctx context.Context, path string, query url.Values) error {
+	return k.client.Call(ctx, "POST", path, query, nil, nil)
+}
