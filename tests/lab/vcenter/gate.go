@@ -136,12 +136,15 @@ func (g *gate) wrap(next http.Handler) http.Handler {
 
 func (g *gate) answer(w http.ResponseWriter, r *http.Request, c call, next http.Handler) {
 	pause(r.Context(), g.v.opts.Delay)
-	if g.loggedIn(r) {
-		if privilege := g.v.denied(c.Method); privilege != "" {
-			writeFault(w, "Permission to perform this operation was denied.",
-				&types.NoPermission{Object: &c.This, PrivilegeId: privilege})
-			return
-		}
+	if !g.loggedIn(r) && !sessionless[c.Method] {
+		writeFault(w, "The session is not authenticated.", &types.NotAuthenticated{
+			NoPermission: types.NoPermission{Object: &c.This, PrivilegeId: "System.View"}})
+		return
+	}
+	if privilege := g.v.denied(c.Method); privilege != "" {
+		writeFault(w, "Permission to perform this operation was denied.",
+			&types.NoPermission{Object: &c.This, PrivilegeId: privilege})
+		return
 	}
 	if rule := g.rules.take(g.v, c, overridden(c.This.Type, c.Method)); rule != nil {
 		if g.misbehave(w, r, c, rule) {
@@ -153,6 +156,12 @@ func (g *gate) answer(w http.ResponseWriter, r *http.Request, c call, next http.
 	}
 	next.ServeHTTP(w, r)
 }
+
+// sessionless are the methods that need no session; property reads tell without one
+// nothing but the service's content.
+var sessionless = map[string]bool{"Login": true, "LoginByToken": true, "LoginExtensionByCertificate": true, "CloneSession": true,
+	"RetrieveServiceContent": true, "RetrieveInternalContent": true,
+	"Fetch": true, "RetrieveProperties": true, "RetrievePropertiesEx": true}
 
 // misbehave does what a rule says and reports whether the request is answered.
 func (g *gate) misbehave(w http.ResponseWriter, r *http.Request, c call, rule *Rule) bool {

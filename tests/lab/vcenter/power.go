@@ -58,7 +58,7 @@ func (m *machine) mayPowerOn(vm *simulator.VirtualMachine) types.BaseMethodFault
 	case vm.Config.Template:
 		return said(&types.NotSupported{}, "The operation is not supported on a template.")
 	case m.importing:
-		return &types.TaskInProgress{}
+		return said(&types.InvalidState{}, "The operation is not allowed in the current state: the virtual machine is being imported.")
 	case vm.Runtime.PowerState != types.VirtualMachinePowerStatePoweredOff:
 		return &types.InvalidPowerState{ExistingState: vm.Runtime.PowerState,
 			RequestedState: types.VirtualMachinePowerStatePoweredOn}
