@@ -42,6 +42,18 @@ type ready struct {
 	Network    string             `json:"network"`
 	Hosts      []string           `json:"hosts"`
 	Guests     string             `json:"guests"`
+	// Subnet is where docker guests have their addresses; the first 126 are free
+	// for static ones.
+	Subnet  string   `json:"subnet"`
+	Private *private `json:"private,omitempty"`
+}
+
+// private is the part of the registry that asks for a login.
+type private struct {
+	Server   string            `json:"server"`
+	Username string            `json:"username"`
+	Password string            `json:"password"`
+	Images   map[string]string `json:"images"`
 }
 
 func parse(args []string) (*settings, error) {
@@ -102,18 +114,18 @@ func serve(ctx context.Context, args []string) (err error) {
 	if err = ova.Build(r.OVA, s.guests); err != nil {
 		return fmt.Errorf("build the OVA: %w", err)
 	}
-	kind, end, err := makeKind(ctx, s, &r)
+	in, err := makeInside(ctx, s, &r)
 	if err != nil {
 		return err
 	}
-	defer end()
-	s.vcenter.Kind, s.vcenter.KindName = kind, s.guests
+	defer func() { err = errors.Join(err, in.end()) }()
+	s.vcenter.Kind, s.vcenter.KindName = in.kind, s.guests
 	vc, err := vcenter.New(s.vcenter)
 	if err != nil {
-		return errors.Join(err, kind.Close())
+		return errors.Join(err, in.kind.Close())
 	}
 	defer func() { err = errors.Join(err, vc.Close()) }()
-	api, err := control.Serve(vc, kind)
+	api, err := control.Serve(vc, in.kind, in.extra)
 	if err != nil {
 		return err
 	}
@@ -150,11 +162,16 @@ func announce(r *ready, file string) error {
 	return err
 }
 
-// makeKind makes what runs inside the VMs; end is called after the guests are gone.
-func makeKind(_ context.Context, s *settings, _ *ready) (kind guest.Kind, end func(), err error) {
-	switch s.guests {
-	case "scripted":
-		return scripted.New(), func() {}, nil
+// inside is what runs inside the VMs, with all that it needs.
+type inside struct {
+	kind  guest.Kind
+	extra map[string]control.Handler // control calls of this kind of guests
+	end   func() error               // called when the guests are gone
+}
+
+func makeInside(ctx context.Context, s *settings, r *ready) (*inside, error) {
+	if s.guests == "scripted" {
+		return &inside{kind: scripted.New(), end: func() error { return nil }}, nil
 	}
-	return nil, nil, fmt.Errorf("guests of kind %q are not built in", s.guests)
+	return dockerGuests(ctx, s, r)
 }

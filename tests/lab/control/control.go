@@ -25,8 +25,9 @@ type API struct {
 	addr   string
 }
 
-// Serve starts the API on any port of loopback.
-func Serve(vc *vcenter.VCenter, kind guest.Kind) (*API, error) {
+// Serve starts the API on any port of loopback. Extra calls are those that only some
+// kinds of guests have.
+func Serve(vc *vcenter.VCenter, kind guest.Kind, extra map[string]Handler) (*API, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -34,6 +35,9 @@ func Serve(vc *vcenter.VCenter, kind guest.Kind) (*API, error) {
 	a := &API{vc: vc, kind: kind, addr: l.Addr().String()}
 	mux := http.NewServeMux()
 	for pattern, h := range a.routes() {
+		mux.HandleFunc(pattern, a.answer(h))
+	}
+	for pattern, h := range extra {
 		mux.HandleFunc(pattern, a.answer(h))
 	}
 	a.server = &http.Server{Handler: mux}
@@ -47,11 +51,11 @@ func (a *API) URL() string { return "http://" + a.addr }
 // Close ends it.
 func (a *API) Close() { _ = a.server.Close() }
 
-// handler answers with a value for JSON, or nil for none.
-type handler func(r *http.Request) (any, error)
+// Handler answers with a value for JSON, or nil for none.
+type Handler func(r *http.Request) (any, error)
 
-func (a *API) routes() map[string]handler {
-	return map[string]handler{
+func (a *API) routes() map[string]Handler {
+	return map[string]Handler{
 		"GET /state": func(*http.Request) (any, error) { return a.vc.State(), nil },
 		"GET /calls": func(*http.Request) (any, error) { return a.vc.Calls(), nil },
 		"DELETE /calls": func(*http.Request) (any, error) {
@@ -77,7 +81,7 @@ func (a *API) routes() map[string]handler {
 // errInput is an error that the caller made.
 type errInput struct{ error }
 
-func (a *API) answer(h handler) http.HandlerFunc {
+func (a *API) answer(h Handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		value, err := h(r)
 		if err != nil {

@@ -17,6 +17,7 @@ type Kind struct {
 	rules    []Rule
 	disks    map[string]*disk
 	machines map[string]*machine
+	attached map[string]map[string]bool // by machine and disk; it outlives a power-off
 	nextIP   uint32
 	serial   int
 }
@@ -45,7 +46,7 @@ var (
 
 // New makes a Kind without guests.
 func New() *Kind {
-	return &Kind{disks: map[string]*disk{}, machines: map[string]*machine{}}
+	return &Kind{disks: map[string]*disk{}, machines: map[string]*machine{}, attached: map[string]map[string]bool{}}
 }
 
 // ImportDisk takes any disk: its content is not looked at.
@@ -149,7 +150,7 @@ func (k *Kind) add(m guest.Machine, d *disk) (*machine, error) {
 	k.serial++
 	machine := &machine{Machine: m, kind: k, rpc: rpc, disk: d, boot: fmt.Sprintf("%08x", uint32(k.serial)*2654435761),
 		ip:   fmt.Sprintf("198.18.%d.%d", k.nextIP/250%256, k.nextIP%250+2),
-		stop: make(chan struct{}), shutdown: make(chan struct{}, 1), exit: make(chan int, 1), attached: map[string]bool{}}
+		stop: make(chan struct{}), shutdown: make(chan struct{}, 1), exit: make(chan int, 1)}
 	k.machines[m.ID] = machine
 	return machine, nil
 }
@@ -218,31 +219,29 @@ func (k *Kind) ExitContainer(id string, code int) error {
 
 // AttachDisk notes a disk, refusing one that is there.
 func (k *Kind) AttachDisk(_ context.Context, id string, d guest.Disk) error {
-	m, err := k.machine(id)
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.attached[d.UUID] {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.attached[id][d.UUID] {
 		return fmt.Errorf("disk %s is attached", d.UUID)
 	}
-	m.attached[d.UUID] = true
+	if k.attached[id] == nil {
+		k.attached[id] = map[string]bool{}
+	}
+	k.attached[id][d.UUID] = true
 	return nil
 }
 
 // DetachDisk forgets a disk, refusing one that is not there.
 func (k *Kind) DetachDisk(_ context.Context, id, uuid string) error {
-	m, err := k.machine(id)
-	if err != nil {
-		return err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if !m.attached[uuid] {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if !k.attached[id][uuid] {
 		return fmt.Errorf("disk %s is not attached", uuid)
 	}
-	delete(m.attached, uuid)
+	delete(k.attached[id], uuid)
+	if len(k.attached[id]) == 0 {
+		delete(k.attached, id)
+	}
 	return nil
 }
 

@@ -30,9 +30,8 @@ type machine struct {
 	shutdown chan struct{}
 	exit     chan int
 
-	mu       sync.Mutex
-	frozen   bool
-	attached map[string]bool
+	mu     sync.Mutex
+	frozen bool
 
 	// Only the script's goroutine uses what follows.
 	rule    Rule

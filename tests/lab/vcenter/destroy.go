@@ -21,14 +21,14 @@ func (v *VCenter) destroy(ctx *simulator.Context, ref types.ManagedObjectReferen
 		return &types.ManagedObjectNotFound{Obj: ref}
 	}
 	var fault types.BaseMethodFault
-	var disks []string
+	var disks, attached []string
 	dir := vmDirectory(vm)
 	ctx.WithLock(vm, func() {
 		if state := vm.Runtime.PowerState; state != types.VirtualMachinePowerStatePoweredOff {
 			fault = &types.InvalidPowerState{ExistingState: state, RequestedState: types.VirtualMachinePowerStatePoweredOff}
 			return
 		}
-		disks = diskFiles(vm)
+		disks, attached = diskFiles(vm), dataDisks(vm)
 		dir = vmDirectory(vm)
 	})
 	if fault != nil {
@@ -48,6 +48,11 @@ func (v *VCenter) destroy(ctx *simulator.Context, ref types.ManagedObjectReferen
 	}
 	if fault = v.unregister(ctx, vm); fault != nil {
 		return fault
+	}
+	if len(disks) > 0 && v.machines.boots(disks[0]) {
+		for _, uuid := range attached {
+			_ = v.opts.Kind.DetachDisk(background, ref.Value, uuid)
+		}
 	}
 	for _, file := range disks {
 		v.removeDisk(file)

@@ -6,6 +6,8 @@ import (
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
+
+	"bonneville.vsphere/lab/guest"
 )
 
 // fullClone makes an independent copy of a VM, disks and all.
@@ -55,7 +57,10 @@ func (v *VCenter) fullClone(ctx *simulator.Context, req *types.CloneVM_Task) (ty
 		v.discard(clone)
 		return nil, fault
 	}
-	if fault = v.customise(ctx, clone, req); fault != nil {
+	if fault = v.attachCopies(clone); fault == nil {
+		fault = v.customise(ctx, clone, req)
+	}
+	if fault != nil {
 		v.backOut(ctx, clone)
 		return nil, fault
 	}
@@ -132,6 +137,24 @@ func (v *VCenter) customise(ctx *simulator.Context, clone *simulator.VirtualMach
 		})
 	case req.Spec.PowerOn:
 		return m.powerOn(ctx)
+	}
+	return nil
+}
+
+// attachCopies tells the clone's guest of the disks beside its first.
+func (v *VCenter) attachCopies(clone *simulator.VirtualMachine) types.BaseMethodFault {
+	files, uuids := diskFiles(clone), dataDisks(clone)
+	if len(files) == 0 || !v.machines.boots(files[0]) {
+		return nil
+	}
+	for i, uuid := range uuids {
+		flat, fault := v.hostPath(flatOf(files[i+1]))
+		if fault != nil {
+			return fault
+		}
+		if err := v.opts.Kind.AttachDisk(background, clone.Self.Value, guest.Disk{UUID: uuid, File: flat}); err != nil {
+			return &types.SystemError{Reason: err.Error()}
+		}
 	}
 	return nil
 }

@@ -28,10 +28,12 @@ func (v *VCenter) instantClone(ctx *simulator.Context, sourceRef types.ManagedOb
 	}
 	var clone *simulator.VirtualMachine
 	var boots bool
+	var disks []string
 	found := source.view(ctx, func(vm *simulator.VirtualMachine) {
 		if fault = v.checkInstantClone(vm, spec); fault != nil {
 			return
 		}
+		disks = diskFiles(vm)
 		boots = v.machines.boots(firstDisk(vm))
 		clone, fault = v.forkVM(ctx, vm, folder, spec)
 	})
@@ -48,6 +50,10 @@ func (v *VCenter) instantClone(ctx *simulator.Context, sourceRef types.ManagedOb
 	v.machines.setBoot(firstDisk(clone), boots)
 	if fault = v.register(ctx, clone, folder); fault != nil {
 		v.discard(clone)
+		return nil, fault
+	}
+	if fault = v.forkData(disks, clone); fault != nil {
+		v.backOut(ctx, clone)
 		return nil, fault
 	}
 	if fault = v.wake(ctx, sourceRef.Value, child, boots); fault != nil {
@@ -108,6 +114,18 @@ func (v *VCenter) forkVM(ctx *simulator.Context, source *simulator.VirtualMachin
 		v.growChain(ctx, source)
 	}
 	return clone, nil
+}
+
+// forkData gives the clone the content of its source's disks beside the first, which
+// are plain files here.
+func (v *VCenter) forkData(source []string, clone *simulator.VirtualMachine) types.BaseMethodFault {
+	files := diskFiles(clone)
+	for i := 1; i < len(files); i++ {
+		if fault := v.copyDisk(source[i], files[i]); fault != nil {
+			return fault
+		}
+	}
+	return v.attachCopies(clone)
 }
 
 // cloneFolder is where the clone goes: as said, or the root VM folder.

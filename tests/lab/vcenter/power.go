@@ -40,11 +40,6 @@ func (m *machine) boot(ctx *simulator.Context) types.BaseMethodFault {
 			m.end(ctx)
 			return &types.SystemError{Reason: "the guest did not start: " + err.Error()}
 		}
-		if err := m.attachAll(ctx); err != nil {
-			_ = m.kill(ctx)
-			m.end(ctx)
-			return &types.SystemError{Reason: "the guest did not take its disks: " + err.Error()}
-		}
 	}
 	m.show(ctx, types.VirtualMachinePowerStatePoweredOn)
 	return nil

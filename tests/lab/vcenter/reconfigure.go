@@ -33,7 +33,7 @@ func (m *machine) reconfigure(ctx *simulator.Context, spec *types.VirtualMachine
 		return fault
 	}
 	for _, uuid := range detach {
-		if on && m.guest(ctx) {
+		if m.guest(ctx) {
 			if err := m.v.opts.Kind.DetachDisk(background, m.ref.Value, uuid); err != nil {
 				return &types.SystemError{Reason: "the guest did not give up its disk: " + err.Error()}
 			}
@@ -122,7 +122,8 @@ func (m *machine) planDisks(ctx *simulator.Context, spec *types.VirtualMachineCo
 	return attach, detach, nil
 }
 
-// finishDisks gives new disks their size and shows them to a running guest.
+// finishDisks gives new disks their size and tells the guest of them, which sees them
+// at once or at its next boot.
 func (m *machine) finishDisks(ctx *simulator.Context, attach []*types.VirtualDisk, on bool) types.BaseMethodFault {
 	for _, disk := range attach {
 		file := diskFile(disk)
@@ -136,12 +137,12 @@ func (m *machine) finishDisks(ctx *simulator.Context, attach []*types.VirtualDis
 				return fileFault(err, file)
 			}
 		}
-		if !on {
+		if on {
+			_ = m.v.machines.openFile(file, m.ref.Value)
+		} else {
 			m.v.machines.closeFile(file, m.ref.Value)
-			continue
 		}
-		_ = m.v.machines.openFile(file, m.ref.Value)
-		if m.guest(ctx) {
+		if m.guest(ctx) && m.isDataDisk(ctx, file) {
 			if err := m.v.opts.Kind.AttachDisk(background, m.ref.Value, guest.Disk{UUID: diskUUID(disk), File: flat}); err != nil {
 				return &types.SystemError{Reason: "the guest did not take the disk: " + err.Error()}
 			}
@@ -150,29 +151,21 @@ func (m *machine) finishDisks(ctx *simulator.Context, attach []*types.VirtualDis
 	return nil
 }
 
-// attachAll shows a guest that boots its disks beside the first.
-func (m *machine) attachAll(ctx *simulator.Context) error {
-	var disks []guest.Disk
-	var files []string
-	m.view(ctx, func(vm *simulator.VirtualMachine) {
-		for _, d := range vm.Config.Hardware.Device {
-			if disk, ok := d.(*types.VirtualDisk); ok {
-				disks = append(disks, guest.Disk{UUID: diskUUID(disk)})
-				files = append(files, diskFile(disk))
-			}
-		}
-	})
-	for i := 1; i < len(disks); i++ {
-		flat, fault := m.v.hostPath(flatOf(files[i]))
-		if fault != nil {
-			return asError(fault)
-		}
-		disks[i].File = flat
-		if err := m.v.opts.Kind.AttachDisk(background, m.ref.Value, disks[i]); err != nil {
-			return err
+// dataDisks lists the uuids of the disks beside the first.
+func dataDisks(vm *simulator.VirtualMachine) []string {
+	var uuids []string
+	for _, d := range vm.Config.Hardware.Device {
+		if disk, ok := d.(*types.VirtualDisk); ok {
+			uuids = append(uuids, diskUUID(disk))
 		}
 	}
-	return nil
+	return uuids[min(1, len(uuids)):]
+}
+
+// isDataDisk is whether a file is one of the VM's disks beside the first.
+func (m *machine) isDataDisk(ctx *simulator.Context, file string) (is bool) {
+	m.view(ctx, func(vm *simulator.VirtualMachine) { is = firstDisk(vm) != file })
+	return is
 }
 
 func diskUUID(disk *types.VirtualDisk) string {
