@@ -58,7 +58,7 @@ func (k *Kind) hold(ctx context.Context, parent *machine) (image string, release
 	parent.state.Lock()
 	if parent.frozen {
 		if parent.snapshot == "" {
-			parent.snapshot, err = k.commit(ctx, parent.disk)
+			parent.snapshot, err = k.commit(ctx, parent.disk.container, parent.disk)
 		}
 		image = parent.snapshot
 		parent.state.Unlock()
@@ -77,7 +77,7 @@ func (k *Kind) hold(ctx context.Context, parent *machine) (image string, release
 		_ = k.post(context.WithoutCancel(ctx), path+"/unpause", nil) // one that has ended needs no waking
 		parent.state.Unlock()
 	}
-	if image, err = k.commit(ctx, parent.disk); err != nil {
+	if image, err = k.commit(ctx, parent.disk.container, parent.disk); err != nil {
 		release()
 		return "", nil, err
 	}

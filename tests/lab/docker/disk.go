@@ -22,7 +22,7 @@ type disk struct {
 	dir       string     // on the host: the machine's rpc and run directories
 	blank     bool       // not one of the lab's: powers on, and nothing happens
 	image     string     // what the container is made from
-	images    []string   // committed for this disk; removed with it
+	images    []string   // that have to be kept for it, see Kind.use
 	container string     // holds the root; empty until the first power-on
 	made      creation   // what the container was made with
 	volume    volume     // /var/lib/docker
@@ -117,31 +117,61 @@ func (k *Kind) CopyDisk(ctx context.Context, from, to string) error {
 	if k.poweredBy(source) != nil {
 		return fmt.Errorf("disk %s is in use", from)
 	}
-	image := source.image
-	if source.container != "" {
-		if image, err = k.commit(ctx, source); err != nil {
-			return err
-		}
-	}
-	target, err := k.newDisk(ctx, image)
+	target, err := k.newDisk(ctx, source.image)
 	if err != nil {
 		return err
 	}
-	if err := copyAll(ctx, source.volume.path, target.volume.path, source.parents); err != nil {
-		return errors.Join(err, k.discard(ctx, target))
+	if source.container != "" {
+		target.image, err = k.commit(ctx, source.container, target)
+	} else {
+		k.use(target, source.images...)
 	}
-	return k.register(to, target)
+	if err == nil {
+		err = copyAll(ctx, source.volume.path, target.volume.path, source.parents)
+	}
+	if err == nil {
+		err = k.register(to, target)
+	}
+	if err != nil {
+		return errors.Join(err, k.discard(context.WithoutCancel(ctx), target))
+	}
+	return nil
 }
 
-// commit makes an image of the disk's root as it stands, paused or stopped.
-func (k *Kind) commit(ctx context.Context, d *disk) (string, error) {
+// commit makes an image of a root as it stands, paused or stopped, which goes with the owner.
+func (k *Kind) commit(ctx context.Context, container string, owner *disk) (string, error) {
 	var made struct{ ID string }
-	query := url.Values{"container": {d.container}, "pause": {"0"}}
+	query := url.Values{"container": {container}, "pause": {"0"}}
 	if err := k.client.Call(ctx, "POST", "/commit", query, nil, &made); err != nil {
 		return "", err
 	}
-	d.images = append(d.images, made.ID)
+	k.use(owner, made.ID)
 	return made.ID, nil
+}
+
+// use keeps images for as long as the disk is there.
+func (k *Kind) use(d *disk, images ...string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	for _, image := range images {
+		d.images = append(d.images, image)
+		k.users[image]++
+	}
+}
+
+// unused gives up the disk's images, and lists those that nobody uses any more.
+func (k *Kind) unused(d *disk) []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var free []string
+	for _, image := range d.images {
+		if k.users[image]--; k.users[image] == 0 {
+			delete(k.users, image)
+			free = append(free, image)
+		}
+	}
+	d.images = nil
+	return free
 }
 
 // RenameDisk follows a datastore move; nothing in the engine knows a disk's name.
@@ -190,9 +220,10 @@ func (k *Kind) discard(ctx context.Context, d *disk) error {
 		k.leases.release(d.made.mac)
 	}
 	errs = append(errs, remove(ctx, k.client, "/volumes/"+d.volume.name, nil))
-	for _, image := range d.images {
+	for _, image := range k.unused(d) {
 		// One that others are made from stays until the lab ends: it is a few files.
-		_ = remove(ctx, k.client, "/images/"+image, nil)
+		// Unasked, the engine would take the parent's snapshot along.
+		_ = remove(ctx, k.client, "/images/"+image, url.Values{"noprune": {"1"}})
 	}
 	errs = append(errs, os.RemoveAll(d.dir))
 	if parent := d.forkedOf; parent != nil {

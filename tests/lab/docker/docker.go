@@ -46,7 +46,8 @@ type Kind struct {
 	machines map[string]*machine
 	extra    map[string]map[string]guest.Disk // by machine and uuid; they outlive a power-off
 	made     int
-	silent   []string // globs of machines that no DHCP server answers
+	users    map[string]int // of images that were committed here
+	silent   []string       // globs of machines that no DHCP server answers
 }
 
 var _ guest.Kind = (*Kind)(nil)
@@ -66,6 +67,7 @@ func New(ctx context.Context, o Options) (*Kind, error) {
 	k := &Kind{
 		client: o.Client, image: o.Image, dir: dir, mark: ownMark(),
 		disks: map[string]*disk{}, machines: map[string]*machine{}, extra: map[string]map[string]guest.Disk{},
+		users: map[string]int{},
 	}
 	if err := k.makeNetwork(ctx); err != nil {
 		return nil, err

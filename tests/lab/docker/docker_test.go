@@ -3,315 +3,256 @@ package docker
 import (
 	"context"
 	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
-	"net/http"
-	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
-	"bonneville.vsphere/lab/engine"
 	"bonneville.vsphere/lab/guest"
-	"bonneville.vsphere/lab/guestroot"
-	"bonneville.vsphere/lab/images"
-	"bonneville.vsphere/lab/registry"
 )
 
-// bench is everything that main.go puts together for docker guests.
-type bench struct {
-	*testing.T
-	kind     *Kind
-	registry *registry.Registry
-	images   map[string]string
-}
-
-// newBench skips, and says so, where no engine can be had.
-func newBench(t *testing.T) *bench {
-	t.Helper()
-	cache, err := filepath.Abs("../../../.build/cache")
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx := t.Context()
-	eng, err := engine.Find(ctx, engine.Options{Dir: filepath.Join(cache, "engine"), Progress: os.Stderr})
-	if err != nil {
-		t.Skip("SKIPPED, no docker guests here:", err)
-	}
-	t.Cleanup(func() { check(t, eng.Close()) })
-	root, err := guestroot.Ensure(ctx, guestroot.Options{Client: eng.Client, Cache: cache, Progress: os.Stderr})
-	check(t, err)
-	kind, err := New(ctx, Options{Client: eng.Client, Image: root, Dir: t.TempDir(), Progress: os.Stderr})
-	check(t, err)
-	t.Cleanup(func() { check(t, kind.Close()) })
-	t.Cleanup(func() { consoles(t, kind) })
-	served, err := registry.Serve(kind.Gateway().String() + ":0")
-	check(t, err)
-	t.Cleanup(func() { check(t, served.Close()) })
-	set, err := images.Build(ctx, images.Options{Cache: cache, Progress: os.Stderr})
-	check(t, err)
-	names, err := set.Push(ctx, served.Address())
-	check(t, err)
-	return &bench{T: t, kind: kind, registry: served, images: names}
-}
-
-// consoles shows what the guests have printed, once a test has failed.
-func consoles(t *testing.T, k *Kind) {
-	for _, id := range k.Running() {
-		m, err := k.machine(id)
-		if err != nil || !t.Failed() {
-			return
-		}
-		answer, err := k.client.Stream(context.Background(), "GET", "/containers/"+m.disk.container+"/logs",
-			url.Values{"stdout": {"1"}, "stderr": {"1"}}, "", nil)
-		if err != nil {
-			continue
-		}
-		raw, _ := io.ReadAll(answer)
-		answer.Close()
-		t.Logf("console of %s:\n%s", m.spec.Name, raw)
-	}
-}
-
-func check(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Fatal(err)
-	}
-}
-
-// rpc is a machine's end of the vCenter, as small as it can be.
-type rpc struct {
-	kind *Kind
-	id   string
-
-	mu      sync.Mutex
-	values  map[string]string
-	ips     []string
-	changed chan struct{} // closed and made anew at every change
-	exited  chan bool
-}
-
-func newRPC(k *Kind, id string, values map[string]string) *rpc {
-	return &rpc{kind: k, id: id, values: values, changed: make(chan struct{}), exited: make(chan bool, 1)}
-}
-
-func (r *rpc) change(do func()) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	do()
-	close(r.changed)
-	r.changed = make(chan struct{})
-}
-
-func (r *rpc) InfoGet(key string) (string, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	value, ok := r.values[key]
-	return value, ok
-}
-
-func (r *rpc) InfoSet(key, value string) error {
-	if key == "guestinfo.refused" {
-		return errors.New("Permission denied")
-	}
-	r.change(func() { r.values[key] = value })
-	return nil
-}
-
-func (r *rpc) Freeze() error {
-	err := r.kind.Freeze(context.Background(), r.id)
-	r.change(func() { r.values["frozen"] = fmt.Sprint(err == nil) })
-	return err
-}
-
-func (r *rpc) Address(ips []string) { r.change(func() { r.ips = ips }) }
-func (r *rpc) Exited(clean bool)    { r.exited <- clean }
-
-// wait blocks until the guest has set key to value.
-func (r *rpc) wait(t *testing.T, key, value string) {
-	t.Helper()
-	deadline := time.After(20 * time.Second)
-	for {
-		r.mu.Lock()
-		now, changed := r.values[key], r.changed
-		r.mu.Unlock()
-		if now == value {
-			return
-		}
-		select {
-		case <-changed:
-		case <-deadline:
-			t.Fatalf("%s: %s is %q, not %q", r.id, key, now, value)
-		}
-	}
-}
-
-func (r *rpc) address() string {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return strings.Join(r.ips, " ")
-}
-
-// agent stands for the real one: it loads an image, freezes, and runs it in each clone.
-const agent = `#!/bin/sh
-set -eu
-image=$(vmtoolsd --cmd "info-get guestinfo.image")
-if ! [ -e /run/bonneville/freeze.json ] && [ -e /var/lib/bonneville/container.json ]; then
-    systemctl start docker
-    docker start web
-    vmtoolsd --cmd "info-set guestinfo.phase rebooted"
-    exec sleep 1000
-fi
-if ! [ -e /run/bonneville/freeze.json ]; then
-    systemctl start docker
-    docker pull -q "$image"
-    docker run --rm --entrypoint /web "$image" --help & sleep 0.5; docker ps -q | xargs -r docker rm -f
-    echo line >/dev/ttyS0
-    touch /run/bonneville/freeze.json
-fi
-vmtoolsd --cmd "instantclone.freeze"
-rm /run/bonneville/freeze.json
-vmtoolsd --cmd "info-set guestinfo.docker $(docker version --format '{{.Server.Version}}')"
-systemctl restart systemd-networkd
-touch /var/lib/bonneville/container.json
-docker run -d --name web -p 8080:8080 "$image"
-vmtoolsd --cmd "info-set guestinfo.phase running"
-exec sleep 1000
-`
-
-const unit = `[Unit]
-Description=The agent
-[Service]
-ExecStart=/opt/bonneville/agent
-Restart=no
-[Install]
-WantedBy=multi-user.target
-`
-
-func userData(t *testing.T) string {
-	t.Helper()
-	file := func(path, mode, content string) map[string]string {
-		return map[string]string{
-			"path": path, "permissions": mode, "encoding": "b64",
-			"content": base64.StdEncoding.EncodeToString([]byte(content)),
-		}
-	}
-	raw, err := json.Marshal(map[string]any{
-		"write_files": []any{
-			file("/opt/bonneville/agent", "0755", agent),
-			file("/var/lib/bonneville/.keep", "0644", ""),
-			file("/etc/systemd/system/bonneville-agent.service", "0644", unit),
-		},
-		"runcmd": [][]string{
-			{"systemctl", "daemon-reload"},
-			{"systemctl", "enable", "bonneville-agent.service"},
-			{"systemctl", "start", "--no-block", "bonneville-agent.service"},
-		},
-	})
-	check(t, err)
-	return "#cloud-config\n" + string(raw)
-}
-
-// template imports a disk, boots it and waits until it is frozen.
-func (b *bench) template() *rpc {
-	b.Helper()
-	file := filepath.Join(b.TempDir(), "disk.vmdk")
-	check(b.T, os.WriteFile(file, []byte(magic+`{"kind":"docker"}`), 0o644))
-	check(b.T, b.kind.ImportDisk(b.Context(), "[ds] t/t.vmdk", file))
-	r := newRPC(b.kind, "vm-1", map[string]string{
-		"guestinfo.userdata": userData(b.T), "guestinfo.metadata": `{"instance-id":"one"}`,
-		"guestinfo.image": b.images["web"],
-	})
-	start := time.Now()
-	check(b.T, b.kind.PowerOn(b.Context(), guest.Machine{
-		ID: "vm-1", Name: "template", MAC: "00:50:56:00:00:01", DiskID: "[ds] t/t.vmdk", CPUs: 2, MemoryMB: 1024,
-		LogFile: filepath.Join(b.TempDir(), "container.log"), RPC: r,
-	}))
-	b.Logf("template powered on after %.2f s", time.Since(start).Seconds())
-	r.wait(b.T, "frozen", "true")
-	b.Logf("template frozen after %.2f s", time.Since(start).Seconds())
-	return r
-}
-
-func (b *bench) clone(n int) (*rpc, guest.Machine) {
-	id := fmt.Sprintf("vm-1%02d", n)
-	r := newRPC(b.kind, id, map[string]string{"guestinfo.image": b.images["web"]})
-	m := guest.Machine{
-		ID: id, Name: "clone-" + id, MAC: fmt.Sprintf("00:50:56:00:01:%02x", n), DiskID: "[ds] " + id, CPUs: 2,
-		MemoryMB: 1024, RPC: r, LogFile: filepath.Join(b.TempDir(), "container.log"),
-	}
-	check(b.T, b.kind.InstantClone(b.Context(), "vm-1", m))
-	return r, m
-}
-
-func (b *bench) get(address, path string) map[string]any {
-	b.Helper()
-	// A container that runs is not yet one that listens.
-	var answer *http.Response
-	var err error
-	for range 100 {
-		if answer, err = http.Get("http://" + address + ":8080" + path); err == nil {
-			break
-		}
-		time.Sleep(20 * time.Millisecond)
-	}
-	check(b.T, err)
-	defer answer.Body.Close()
-	raw, err := io.ReadAll(answer.Body)
-	check(b.T, err)
-	var said map[string]any
-	check(b.T, json.Unmarshal(raw, &said))
-	return said
-}
-
-func TestClonesOfAFrozenMachineRunItsImages(t *testing.T) {
+func TestGuests(t *testing.T) {
 	b := newBench(t)
 	b.template()
+	for _, one := range []struct {
+		name string
+		test func(*bench)
+	}{
+		{"clones run the images that their parent had", clonesRunImages},
+		{"a clone is shut down and booted again", shutDownAndBoot},
+		{"a static address is taken", staticAddress},
+		{"a DHCP server that does not answer", silentDHCP},
+		{"a disk is plugged in and out", furtherDisk},
+		{"a copy of a disk boots on its own", copyBoots},
+		{"a clone survives its parent", cloneSurvivesParent},
+		{"the guest is told what the vCenter refuses", refusals},
+		{"a process is killed by name", killedProcess},
+		{"a reboot from inside", rebootFromInside},
+		{"a blank disk powers on", blankDisk},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			of := *b
+			of.T = t
+			one.test(&of)
+		})
+	}
+}
+
+func clonesRunImages(b *bench) {
 	pulls := b.registry.Pulls()
-
+	count := 4
+	if os.Getenv("LAB_MANY") != "" {
+		count = 10
+	}
 	start := time.Now()
-	r, m := b.clone(0)
-	t.Logf("one clone: forked after %.2f s", time.Since(start).Seconds())
-	r.wait(t, "guestinfo.phase", "running")
-	b.get(r.address(), "/")
-	t.Logf("one clone: HTTP 200 after %.2f s", time.Since(start).Seconds())
-
-	start = time.Now()
-	clones := make([]*rpc, 3)
+	clones := make([]*rpc, count)
 	var all sync.WaitGroup
 	for i := range clones {
-		all.Go(func() { clones[i], _ = b.clone(i + 1) })
+		all.Go(func() { clones[i], _ = b.clone() })
 	}
 	all.Wait()
-	seen := map[any]bool{}
+	b.Logf("%d clones: forked after %.2f s", count, time.Since(start).Seconds())
+	hosts := map[any]bool{}
 	for _, c := range clones {
-		c.wait(t, "guestinfo.phase", "running")
-		seen[b.get(c.address(), "/")["hostname"]] = true
+		c.wait(b.T, "guestinfo.phase", "running")
+		hosts[b.get(c.address(), "/")["hostname"]] = true
 	}
-	t.Logf("three clones: HTTP 200 after %.2f s", time.Since(start).Seconds())
-	if len(seen) != 3 {
-		t.Errorf("three clones answered with %d hostnames", len(seen))
+	b.Logf("%d clones: HTTP 200 after %.2f s", count, time.Since(start).Seconds())
+	if len(hosts) != count {
+		b.Errorf("%d clones answered with %d hostnames", count, len(hosts))
 	}
 	if now := b.registry.Pulls(); fmt.Sprint(now) != fmt.Sprint(pulls) {
-		t.Errorf("clones pulled: %v, before %v", now, pulls)
+		b.Errorf("clones pulled: %v, before %v", now, pulls)
 	}
+	for _, c := range clones {
+		b.end(c)
+	}
+}
 
-	start = time.Now()
-	check(t, b.kind.Shutdown(t.Context(), m.ID))
+func shutDownAndBoot(b *bench) {
+	r, m := b.clone()
+	r.wait(b.T, "guestinfo.phase", "running")
+	check(b.T, b.kind.Shutdown(b.Context(), m.ID))
 	if clean := <-r.exited; !clean {
-		t.Error("a shutdown did not end cleanly")
+		b.Error("a shutdown did not end cleanly")
 	}
-	t.Logf("shut down after %.2f s", time.Since(start).Seconds())
-	check(t, b.kind.PowerOn(t.Context(), m))
-	r.wait(t, "guestinfo.phase", "rebooted")
+	m.MAC = "00:50:56:00:0a:0a" // edited while off: the container has to be made anew
+	check(b.T, b.kind.PowerOn(b.Context(), m))
+	r.wait(b.T, "guestinfo.phase", "rebooted")
 	b.get(r.address(), "/")
-	check(t, b.kind.KillProcess(t.Context(), m.ID, "web"))
-	check(t, b.kind.PowerOff(t.Context(), m.ID))
-	check(t, b.kind.DeleteDisk(t.Context(), m.DiskID))
+	if mac := b.inside(m.ID, "cat /sys/class/net/eth0/address"); mac != m.MAC {
+		b.Errorf("the MAC is %s", mac)
+	}
+	b.end(r)
+}
+
+func staticAddress(b *bench) {
+	r, m := b.clone()
+	r.wait(b.T, "guestinfo.phase", "running")
+	prefix := b.kind.Subnet()
+	address := prefix.Addr().Next().Next().String()
+	b.inside(m.ID, fmt.Sprintf("mkdir -p /etc/systemd/network; printf '[Match]\nName=eth0\n[Network]\nAddress=%s/%d\n"+
+		"Gateway=%s\nDNS=192.0.2.1\n' >/etc/systemd/network/05-bonneville.network; systemctl restart systemd-networkd",
+		address, prefix.Bits(), b.kind.Gateway()))
+	if r.address() != address {
+		b.Errorf("the address told is %s", r.address())
+	}
+	b.get(address, "/")
+	if resolver := b.inside(m.ID, "cat /etc/resolv.conf"); resolver != "nameserver 192.0.2.1" {
+		b.Errorf("resolv.conf is %q", resolver)
+	}
+	b.end(r)
+}
+
+func silentDHCP(b *bench) {
+	b.kind.SetDHCP("clone-*", false)
+	r, m := b.clone()
+	r.wait(b.T, "guestinfo.phase", "running")
+	if out := b.inside(m.ID, "ip -4 -o address show dev eth0"); out != "" || r.address() != "" {
+		b.Errorf("the guest has an address: %s", out)
+	}
+	b.kind.SetDHCP("clone-*", true)
+	b.inside(m.ID, "systemctl restart systemd-networkd")
+	b.get(r.address(), "/")
+	b.end(r)
+}
+
+func furtherDisk(b *bench) {
+	r, m := b.clone()
+	file := filepath.Join(b.TempDir(), "data.img")
+	check(b.T, os.WriteFile(file, []byte("content of the disk"+strings.Repeat("\x00", 1<<20-19)), 0o600))
+	uuid := "6000C29a-0000-1111-2222-333344445555"
+	check(b.T, b.kind.AttachDisk(b.Context(), m.ID, guest.Disk{UUID: uuid, File: file}))
+	read := "head -c 19 /dev/disk/by-id/wwn-0x6000c29a000011112222333344445555"
+	if content := b.inside(m.ID, read); content != "content of the disk" {
+		b.Errorf("the guest reads %q", content)
+	}
+	check(b.T, b.kind.PowerOff(b.Context(), m.ID))
+	check(b.T, b.kind.PowerOn(b.Context(), m))
+	if content := b.inside(m.ID, read); content != "content of the disk" {
+		b.Errorf("after a power cycle the guest reads %q", content)
+	}
+	check(b.T, b.kind.DetachDisk(b.Context(), m.ID, uuid))
+	if left := b.inside(m.ID, "ls /dev/disk/by-id"); left != "" {
+		b.Errorf("left in the guest: %s", left)
+	}
+	if out, _ := exec.Command("losetup", "-j", file).Output(); len(out) > 0 {
+		b.Errorf("left on the host: %s", out)
+	}
+	b.end(r)
+}
+
+func copyBoots(b *bench) {
+	r, m := b.clone()
+	r.wait(b.T, "guestinfo.phase", "running")
+	b.inside(m.ID, "echo kept >/opt/bonneville/kept")
+	check(b.T, b.kind.PowerOff(b.Context(), m.ID))
+	check(b.T, b.kind.CopyDisk(b.Context(), m.DiskID, "[ds] copy"))
+	b.end(r)
+	c, copied := b.machine("[ds] copy")
+	check(b.T, b.kind.PowerOn(b.Context(), copied))
+	c.wait(b.T, "guestinfo.phase", "rebooted")
+	b.get(c.address(), "/")
+	if kept := b.inside(copied.ID, "cat /opt/bonneville/kept"); kept != "kept" {
+		b.Errorf("the root was not copied: %q", kept)
+	}
+	b.end(c)
+}
+
+func cloneSurvivesParent(b *bench) {
+	parent, m := b.clone()
+	parent.wait(b.T, "guestinfo.phase", "running")
+	child, of := b.machine("[ds] grandchild")
+	check(b.T, b.kind.InstantClone(b.Context(), m.ID, of))
+	child.wait(b.T, "guestinfo.phase", "rebooted")
+	b.end(parent)
+	check(b.T, b.kind.PowerOff(b.Context(), of.ID))
+	child.change(func() { delete(child.values, "guestinfo.phase") })
+	check(b.T, b.kind.PowerOn(b.Context(), of))
+	child.wait(b.T, "guestinfo.phase", "rebooted")
+	b.get(child.address(), "/")
+	b.end(child)
+	volumes, err := listedVolumes(b.Context(), b.kind.client, label+"="+b.kind.mark)
+	check(b.T, err)
+	if len(volumes) != 1 {
+		b.Errorf("%d volumes are left beside the template's", len(volumes)-1)
+	}
+}
+
+func refusals(b *bench) {
+	r, m := b.clone()
+	r.wait(b.T, "guestinfo.phase", "running")
+	for command, wanted := range map[string]string{
+		`vmtoolsd --cmd "info-get guestinfo.none"`:        "No value found 1",
+		`vmware-rpctool "info-get guestinfo.none" x`:      "No value found 1",
+		`vmtoolsd --cmd "info-set guestinfo.refused 1"`:   "Permission denied 1",
+		`vmtoolsd --cmd "info-set guestinfo.a b  c"`:      "0",
+		`vmtoolsd --cmd "info-get guestinfo.a"`:           "b  c 0",
+		`systemctl is-active bonneville-agent.service`:    "active 0",
+		`systemctl start nothing`:                         "Failed to start nothing.service: Unit nothing.service not found. 5",
+		`echo bad >/run/vmware/x; vmtoolsd --cmd nothing`: "Unknown command 1",
+	} {
+		if said := b.inside(m.ID, command+" 2>&1; echo $?"); strings.Join(strings.Fields(said), " ") !=
+			strings.Join(strings.Fields(wanted), " ") {
+			b.Errorf("%s: %q, wanted %q", command, said, wanted)
+		}
+	}
+	r.refuseFreeze = true
+	if said := b.inside(m.ID, `vmtoolsd --cmd instantclone.freeze 2>&1; echo $?`); said != "not now\n1" {
+		b.Errorf("a refused freeze said %q", said)
+	}
+	b.end(r)
+}
+
+func killedProcess(b *bench) {
+	r, m := b.clone()
+	r.wait(b.T, "guestinfo.phase", "running")
+	check(b.T, b.kind.KillProcess(b.Context(), m.ID, "web"))
+	if b.kind.KillProcess(b.Context(), m.ID, "no-such") == nil {
+		b.Error("a process that there is not was killed")
+	}
+	check(b.T, b.kind.KillProcess(b.Context(), m.ID, "init"))
+	if clean := <-r.exited; clean {
+		b.Error("a crash was told as a clean end")
+	}
+	b.end(r)
+}
+
+func rebootFromInside(b *bench) {
+	r, m := b.clone()
+	r.wait(b.T, "guestinfo.phase", "running")
+	b.inside(m.ID, "systemctl reboot")
+	r.wait(b.T, "guestinfo.phase", "rebooted")
+	b.end(r)
+}
+
+func blankDisk(b *bench) {
+	file := filepath.Join(b.TempDir(), "other.vmdk")
+	check(b.T, os.WriteFile(file, []byte("KDMV"), 0o600))
+	check(b.T, b.kind.ImportDisk(b.Context(), "[ds] other", file))
+	r, m := b.machine("[ds] other")
+	check(b.T, b.kind.PowerOn(b.Context(), m))
+	if b.kind.Shutdown(b.Context(), m.ID) == nil {
+		b.Error("a machine without a system answered")
+	}
+	b.end(r)
+}
+
+// inside runs a shell command in a guest and gives what it printed.
+func (b *bench) inside(id, command string) string {
+	b.Helper()
+	m, err := b.kind.machine(id)
+	check(b.T, err)
+	encoded := base64.StdEncoding.EncodeToString([]byte(command))
+	pid, err := b.kind.pid(context.Background(), m)
+	check(b.T, err)
+	out, err := exec.Command("nsenter", "-t", fmt.Sprint(pid), "-a", "sh", "-c", "echo "+encoded+" | base64 -d | sh").CombinedOutput()
+	if err != nil {
+		b.Fatalf("%s: %v: %s", command, err, out)
+	}
+	return strings.TrimSpace(string(out))
 }

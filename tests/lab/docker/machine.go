@@ -114,7 +114,7 @@ func (k *Kind) fit(ctx context.Context, m *machine) error {
 	image := d.image
 	if d.container != "" {
 		var err error
-		if image, err = k.commit(ctx, d); err != nil {
+		if image, err = k.commit(ctx, d.container, d); err != nil {
 			return err
 		}
 	}
