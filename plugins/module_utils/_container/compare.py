@@ -139,9 +139,7 @@ def compare(
         if rules[name] == IGNORE:
             continue
         allow_more = rules[name] == ALLOW_MORE
-        changes = secrets.changed(
-            name, values, applied.digests, scope=scope, key=digest_key, allow_more=allow_more
-        )
+        changes = secrets.changed(name, values, applied.digests, scope=scope, key=digest_key, allow_more=allow_more)
         if changes:
             found.append(_secret(name, changes))
     moved = applied.image_id and image_ids and applied.image_id not in image_ids

@@ -85,9 +85,7 @@ def _volume(entry: str) -> Bind | str:
     return _bind("volumes", entry, source=source, target=target, read_only=bool(modes & _READ_ONLY))
 
 
-def _mount(
-    option: str, entry: Any, *, anonymous: list[str], tmpfs: dict[str, str], binds: list[Bind]
-) -> None:
+def _mount(option: str, entry: Any, *, anonymous: list[str], tmpfs: dict[str, str], binds: list[Bind]) -> None:
     if not isinstance(entry, Mapping):
         raise invalid(option, entry, "it is no dictionary", "Give it a target, and a type")
     kind = entry.get("type") or "volume"

@@ -252,4 +252,3 @@ def _check_together(spec: ContainerSpec) -> None:
         raise invalid("memory_reservation", options["memory_reservation"], "it is above memory", "Lower it")
     if "gateway" in options and "ip_address" not in options:
         raise invalid("gateway", options["gateway"], "with DHCP the gateway comes by DHCP", "Set ip_address too")
-
