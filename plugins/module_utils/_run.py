@@ -1,0 +1,159 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""How every module starts, keeps to check mode, fails, and ends."""
+
+from __future__ import annotations
+
+import copy
+import importlib.util
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, NoReturn, TypeVar
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import ArgSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InvalidOption
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import sdk
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import (
+    Connection,
+    Session,
+    open_session,
+)
+
+HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a module says when it did not fail.
+
+    ``actions`` are what was done (in check mode: what would be), each a dict
+    with at least ``action``, ``name`` and ``reason``. ``before`` and ``after``
+    are the diff; ``values`` are the module's own return values.
+    """
+
+    changed: bool
+    actions: Sequence[Mapping[str, Any]] = ()
+    before: Any = None
+    after: Any = None
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Context:
+    """What a module's main function is given: its options, and the two ways to the world."""
+
+    def __init__(self, module: AnsibleModule) -> None:
+        self._module = module
+        self.params: Mapping[str, Any] = module.params
+        self.check_mode: bool = module.check_mode
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """One login to vCenter for the time of the block."""
+        params = self.params
+        for port in ("vcenter_port", "proxy_port"):
+            if params[port] is not None and not 0 < params[port] < 65536:
+                raise InvalidOption(
+                    "Cannot use the option", obj=port, why=f"{params[port]} is no TCP port", next_step="Use 1 to 65535"
+                )
+        connection = Connection(
+            hostname=params["vcenter_hostname"],
+            username=params["vcenter_username"],
+            password=params["vcenter_password"],
+            port=params["vcenter_port"],
+            validate_certs=params["validate_certs"],
+            proxy_host=params["proxy_host"] or "",
+            proxy_port=params["proxy_port"] or 0,
+        )
+        with open_session(connection) as session:
+            yield session
+
+    def apply(self, plan: T, carry_out: Callable[[T], None]) -> bool:
+        """The one guard of check mode: carry the plan out, unless nothing may be changed. True where it was."""
+        if self.check_mode:
+            return False
+        carry_out(plan)
+        return True
+
+    def warn(self, message: str) -> None:
+        """Show a warning beside the result."""
+        self._module.warn(message)
+
+
+def run(spec: ArgSpec, main: Callable[[Context], Result]) -> None:
+    """Be a module: read the arguments, do ``main``, print the result, exit."""
+    started = time.monotonic()
+    module = _Module(spec)
+    _require_libraries(module)
+    invocation = {"module_args": redacted(module.params, spec)}
+    # AWX cancels a job by SIGTERM. As an exception it runs every `finally` on its way
+    # out, so the session is logged out.
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        result = main(Context(module))
+    except BonnevilleError as error:
+        details = {**error.details, "actions": error.details.get("actions", [])}
+        module.fail_json(msg=error.message, error_code=error.code, invocation=invocation, **details)
+    answer: dict[str, Any] = {
+        **result.values,
+        "changed": result.changed,
+        "actions": list(result.actions),
+        "timings": {"total": round(time.monotonic() - started, 3)},
+    }
+    if module._diff:
+        answer["diff"] = {"before": result.before or {}, "after": result.after or {}}
+    module.exit_json(invocation=invocation, **answer)
+
+
+def redacted(params: Mapping[str, Any], spec: ArgSpec) -> dict[str, Any]:
+    """The arguments with every secret value hidden, for ``invocation``; keys stay, so one sees what was given."""
+    shown = copy.deepcopy(dict(params))
+    paths = [*spec.secret, *(name for name, option in spec.options.items() if option.get("no_log"))]
+    for path in paths:
+        _hide(shown, path.split("."))
+    return shown
+
+
+def _hide(inside: Any, path: Sequence[str]) -> None:
+    if isinstance(inside, list):
+        for one in inside:
+            _hide(one, path)
+        return
+    if not isinstance(inside, dict) or inside.get(path[0]) is None:
+        return
+    if len(path) > 1:
+        _hide(inside[path[0]], path[1:])
+    elif isinstance(inside[path[0]], dict):
+        inside[path[0]] = dict.fromkeys(inside[path[0]], HIDDEN)
+    else:
+        inside[path[0]] = HIDDEN
+
+
+class _Module(AnsibleModule):  # type: ignore[misc]
+    """AnsibleModule that leaves option values out of the system log: some are secrets inside plain dicts."""
+
+    def __init__(self, spec: ArgSpec) -> None:
+        super().__init__(supports_check_mode=True, **spec.module_arguments())
+
+    def _log_invocation(self) -> None:
+        self.log(f"Invoked with the options {', '.join(sorted(name for name, value in self.params.items() if value))}")
+
+
+def _require_libraries(module: AnsibleModule) -> None:
+    if sdk.MISSING:
+        module.fail_json(msg=missing_required_lib("pyvmomi"), error_code="library_missing", exception=sdk.MISSING)
+    for package in ("cryptography", "requests"):
+        if importlib.util.find_spec(package) is None:
+            module.fail_json(msg=missing_required_lib(package), error_code="library_missing")
+
+
+def _terminated(signum: int, frame: object) -> NoReturn:
+    raise SystemExit(f"ended by signal {signum}")
