@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"path"
+	"strings"
 	"sync"
 
 	"bonneville.vsphere/lab/engine"
@@ -22,25 +22,27 @@ func (k *Kind) makeNetwork(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for n := 0; n < 256; n += 2 {
-		subnet := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 213, byte(n), 0}), 23)
-		docker := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, 213, byte(n + 1), 0}), 24)
-		if overlaps(subnet, taken) {
-			continue
+	for {
+		subnet, err := engine.FreeSubnet(netip.MustParsePrefix("10.213.0.0/16"), 23, taken)
+		if err != nil {
+			return fmt.Errorf("no network for the lab's bridge: %w", err)
 		}
-		gateway := subnet.Addr().Next()
-		err := k.client.Call(ctx, "POST", "/networks/create", nil, map[string]any{
+		gateway, upper := subnet.Addr().Next(), subnet.Addr().As4()
+		upper[2]++
+		err = k.client.Call(ctx, "POST", "/networks/create", nil, map[string]any{
 			"Name":           "bonneville-lab-" + k.mark,
 			"CheckDuplicate": true,
 			"Driver":         "bridge",
 			"Labels":         map[string]string{label: k.mark},
-			"IPAM": map[string]any{"Config": []map[string]string{
-				{"Subnet": subnet.String(), "Gateway": gateway.String(), "IPRange": docker.String()},
-			}},
+			"IPAM": map[string]any{"Config": []map[string]string{{
+				"Subnet": subnet.String(), "Gateway": gateway.String(),
+				"IPRange": netip.PrefixFrom(netip.AddrFrom4(upper), 24).String(),
+			}}},
 		}, nil)
 		var refused *engine.Error
-		if errors.As(err, &refused) {
-			continue // taken since we looked, by another lab that is starting
+		if errors.As(err, &refused) && strings.Contains(refused.Message, "overlap") {
+			taken = append(taken, subnet) // since we looked, by another lab that is starting
+			continue
 		}
 		if err != nil {
 			return err
@@ -49,21 +51,14 @@ func (k *Kind) makeNetwork(ctx context.Context) error {
 		k.leases = newLeases(subnet)
 		return nil
 	}
-	return errors.New("no /23 of 10.213.0.0/16 is free for the lab's bridge")
 }
 
 // takenBy lists the networks in use: a machine's own, and those of engines' networks
 // whose bridge is not up.
 func takenBy(ctx context.Context, c *engine.Client) ([]netip.Prefix, error) {
-	var taken []netip.Prefix
-	addresses, err := net.InterfaceAddrs()
+	taken, err := engine.InterfaceSubnets()
 	if err != nil {
 		return nil, err
-	}
-	for _, address := range addresses {
-		if prefix, err := netip.ParsePrefix(address.String()); err == nil {
-			taken = append(taken, prefix)
-		}
 	}
 	var networks []struct {
 		IPAM struct{ Config []struct{ Subnet string } }
@@ -79,15 +74,6 @@ func takenBy(ctx context.Context, c *engine.Client) ([]netip.Prefix, error) {
 		}
 	}
 	return taken, nil
-}
-
-func overlaps(subnet netip.Prefix, taken []netip.Prefix) bool {
-	for _, other := range taken {
-		if subnet.Overlaps(other) {
-			return true
-		}
-	}
-	return false
 }
 
 // leases is the lab's DHCP server. A lease belongs to a MAC and lives as long as

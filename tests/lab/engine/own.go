@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,13 +57,45 @@ func startOwn(ctx context.Context, o Options) (*Engine, error) {
 func (d *daemon) socket() string  { return "unix://" + filepath.Join(d.run, "sock") }
 func (d *daemon) pidfile() string { return filepath.Join(d.run, "pid") }
 
-// start runs dockerd without a default bridge and without iptables rules: the lab
-// makes its own bridge, and the machine's firewall stays as it is.
+// bridge is the name of the daemon's default bridge.
+func (d *daemon) bridge() string { return "bvl-" + d.run[len(d.run)-8:] }
+
+// makeBridge gives the daemon a default bridge that nobody uses: without a name of
+// its own it would take the machine's docker0, or, told to have none, remove it.
+func (d *daemon) makeBridge() error {
+	d.removeBridge() // of a daemon that was killed
+	taken, err := InterfaceSubnets()
+	if err != nil {
+		return err
+	}
+	subnet, err := FreeSubnet(netip.MustParsePrefix("10.214.0.0/16"), 24, taken)
+	if err != nil {
+		return err
+	}
+	address := netip.PrefixFrom(subnet.Addr().Next(), subnet.Bits()).String()
+	for _, arguments := range [][]string{
+		{"link", "add", d.bridge(), "type", "bridge"}, {"address", "add", address, "dev", d.bridge()},
+	} {
+		if out, err := exec.Command("ip", arguments...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", strings.Join(arguments, " "), err, out)
+		}
+	}
+	return nil
+}
+
+func (d *daemon) removeBridge() {
+	_ = exec.Command("ip", "link", "delete", d.bridge()).Run() // there may be none
+}
+
+// start runs dockerd without iptables rules: the machine's firewall stays as it is.
 func (d *daemon) start(ctx context.Context, dir string) (*Engine, error) {
 	if err := os.MkdirAll(d.run, 0o700); err != nil {
 		return nil, err
 	}
 	_ = os.Remove(d.pidfile()) // of a daemon that was killed: we hold the gate, and nothing answers
+	if err := d.makeBridge(); err != nil {
+		return nil, err
+	}
 	empty := filepath.Join(d.run, "daemon.json")
 	if err := os.WriteFile(empty, []byte("{}\n"), 0o600); err != nil {
 		return nil, err
@@ -74,7 +107,7 @@ func (d *daemon) start(ctx context.Context, dir string) (*Engine, error) {
 	defer log.Close()
 	command := exec.Command("dockerd", "--config-file", empty, "--data-root", filepath.Join(dir, "data"),
 		"--exec-root", filepath.Join(d.run, "exec"), "--pidfile", d.pidfile(), "-H", d.socket(),
-		"--bridge", "none", "--iptables=false")
+		"--bridge", d.bridge(), "--iptables=false")
 	command.Stdout, command.Stderr = log, log
 	command.Env = append(os.Environ(), "DOCKER_HOST=")
 	// A session of its own: Ctrl-C in the lab's terminal must reach the lab only.
@@ -110,6 +143,7 @@ func (d *daemon) release() error {
 	if err := syscall.Flock(int(d.users.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return nil // another lab still uses it
 	}
+	defer d.removeBridge()
 	raw, err := os.ReadFile(d.pidfile())
 	if err != nil {
 		return nil // it never came up
