@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,7 @@ func TestGuests(t *testing.T) {
 		{"a process is killed by name", killedProcess},
 		{"a reboot from inside", rebootFromInside},
 		{"a blank disk powers on", blankDisk},
+		{"what a crashed lab left is removed", abandonedThings},
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			of := *b
@@ -240,6 +242,29 @@ func blankDisk(b *bench) {
 		b.Error("a machine without a system answered")
 	}
 	b.end(r)
+}
+
+func abandonedThings(b *bench) {
+	c, dead := b.kind.client, "1-0-DEAD" // process 1 did not start at tick 0
+	labels := map[string]string{label: dead}
+	check(b.T, c.Call(b.Context(), "POST", "/volumes/create", nil, map[string]any{"Name": "abandoned", "Labels": labels}, nil))
+	check(b.T, c.Call(b.Context(), "POST", "/containers/create", nil, map[string]any{
+		"Image": b.kind.image, "Labels": labels,
+		"HostConfig": map[string]any{"Mounts": []any{map[string]any{"Type": "volume", "Source": "abandoned", "Target": "/x"}}},
+	}, nil))
+	check(b.T, removeAbandoned(b.Context(), c, io.Discard))
+	for _, sort := range sorts {
+		left, err := sort.ids(b.Context(), c, label)
+		check(b.T, err)
+		for id, mark := range left {
+			if mark == dead {
+				b.Errorf("left: %s%s", sort.remove, id)
+			}
+		}
+	}
+	if len(b.kind.Running()) == 0 {
+		b.Error("the living lab's machines are gone")
+	}
 }
 
 // inside runs a shell command in a guest and gives what it printed.
