@@ -1,0 +1,133 @@
+package vcenter_test
+
+import (
+	"archive/tar"
+	"bytes"
+	"encoding/json"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/vmware/govmomi/nfc"
+	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/ovf"
+	"github.com/vmware/govmomi/vim25/soap"
+	"github.com/vmware/govmomi/vim25/types"
+
+	"bonneville.vsphere/lab/ova"
+)
+
+func readStatus(text string) (boot string, ready bool) {
+	var s struct{ Boot, Phase string }
+	_ = json.Unmarshal([]byte(text), &s)
+	return s.Boot, s.Phase == "ready"
+}
+
+// members unpacks the lab's OVA.
+func members(t *testing.T) map[string][]byte {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "lab.ova")
+	if err := ova.Build(file, "scripted"); err != nil {
+		t.Fatal(err)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	out := map[string][]byte{}
+	for archive := tar.NewReader(f); ; {
+		header, err := archive.Next()
+		if err == io.EOF {
+			return out
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if out[header.Name], err = io.ReadAll(archive); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// lease begins an import.
+func (b *bench) lease(name string) (*nfc.Lease, *types.OvfCreateImportSpecResult) {
+	b.Helper()
+	pool := object.NewResourcePool(b.client, b.find("/DC0/host/DC0_C0/Resources"))
+	host := object.NewHostSystem(b.client, b.find("/DC0/host/DC0_C0/DC0_C0_H0"))
+	folder := object.NewFolder(b.client, b.find("/DC0/vm"))
+	ref := host.Reference()
+	spec, err := ovf.NewManager(b.client).CreateImportSpec(b.ctx, string(members(b.T)["photon-lab.ovf"]), pool,
+		object.NewDatastore(b.client, b.find("/DC0/datastore/LocalDS_0")),
+		&types.OvfCreateImportSpecParams{EntityName: name, DiskProvisioning: "thin", HostSystem: &ref})
+	b.must(err)
+	if len(spec.Error) > 0 {
+		b.Fatal(spec.Error[0].LocalizedMessage)
+	}
+	lease, err := pool.ImportVApp(b.ctx, spec.ImportSpec, folder, host)
+	b.must(err)
+	return lease, spec
+}
+
+func (b *bench) importOVA(name string) types.ManagedObjectReference {
+	b.Helper()
+	lease, spec := b.lease(name)
+	info, err := lease.Wait(b.ctx, spec.FileItem)
+	b.must(err)
+	updater := lease.StartUpdater(b.ctx, info) // it reads the uploads' progress
+	defer updater.Done()
+	for _, item := range info.Items {
+		disk := members(b.T)[item.Path]
+		b.must(lease.Upload(b.ctx, item, bytes.NewReader(disk), soap.Upload{ContentLength: int64(len(disk))}))
+	}
+	b.must(lease.Complete(b.ctx))
+	return info.Entity
+}
+
+func TestImportGivesPhotonsHardware(t *testing.T) {
+	b := newBench(t)
+	vm := b.vm(b.importOVA("imported"))
+	if vm.Config.Firmware != "efi" || vm.Config.Hardware.NumCPU != 2 || vm.Config.Hardware.MemoryMB != 2048 {
+		t.Errorf("firmware %s, %d CPUs, %d MB", vm.Config.Firmware, vm.Config.Hardware.NumCPU, vm.Config.Hardware.MemoryMB)
+	}
+	devices := object.VirtualDeviceList(vm.Config.Hardware.Device)
+	for _, kind := range []types.BaseVirtualDevice{(*types.VirtualCdrom)(nil), (*types.VirtualFloppy)(nil),
+		(*types.VirtualUSBController)(nil), (*types.VirtualAHCIController)(nil), (*types.VirtualVmxnet3)(nil), (*types.VirtualDisk)(nil)} {
+		if len(devices.SelectByType(kind)) != 1 {
+			t.Errorf("%d devices of type %T", len(devices.SelectByType(kind)), kind)
+		}
+	}
+	if len(b.vc.State().OrphanFiles) > 0 {
+		t.Error(b.vc.State().OrphanFiles)
+	}
+}
+
+func TestAbortedImportLeavesNothing(t *testing.T) {
+	b := newBench(t)
+	lease, spec := b.lease("partial")
+	info, err := lease.Wait(b.ctx, spec.FileItem)
+	b.must(err)
+	if err = b.power(info.Entity, true); err == nil {
+		t.Error("a VM that is being imported was powered on")
+	}
+	b.must(lease.Abort(b.ctx, nil))
+	s := b.vc.State()
+	if len(s.VMs) > 0 || len(s.OrphanFiles) > 0 || s.Leases > 0 {
+		t.Errorf("left: %+v", s)
+	}
+}
+
+func TestImportWithoutItsDiskFails(t *testing.T) {
+	b := newBench(t)
+	lease, spec := b.lease("diskless")
+	_, err := lease.Wait(b.ctx, spec.FileItem)
+	b.must(err)
+	if err = lease.Complete(b.ctx); err == nil || !strings.Contains(err.Error(), "was not uploaded") {
+		t.Error(err)
+	}
+	if n := len(b.vc.State().VMs); n > 0 {
+		t.Errorf("%d VMs left", n)
+	}
+}
