@@ -138,14 +138,20 @@ func (m *machine) end(phase string, code int) {
 
 // newContainer knows of the container what the marks say: the specification is sealed.
 func (m *machine) newContainer() *container {
-	var spec struct {
-		Image string `json:"image"`
+	var applied struct {
+		Options struct {
+			Image string `json:"image"`
+		} `json:"options"`
+		ImageID string `json:"image_id"`
 	}
 	text, _ := m.rpc.ExtraConfig("bonneville.spec")
-	_ = json.Unmarshal([]byte(text), &spec) // nothing is known then
-	i := newImage(spec.Image)
+	_ = json.Unmarshal([]byte(text), &applied) // nothing is known then
+	i := newImage(applied.Options.Image)
+	if applied.ImageID != "" {
+		i.ID = applied.ImageID
+	}
 	id := sha256.Sum256([]byte(m.ID + m.boot + m.nonce))
-	return &container{ID: fmt.Sprintf("%x", id), Image: spec.Image, ImageID: i.ID, ImageDigest: i.Digest,
+	return &container{ID: fmt.Sprintf("%x", id), Image: i.Name, ImageID: i.ID, ImageDigest: i.Digest,
 		State: "created", Health: "none", StartedAt: now()}
 }
 

@@ -178,7 +178,7 @@ func (m *machine) runTemplate() {
 	}
 	ready := func(s *status) { s.Images, s.MemoryMB, s.Engine = images, m.MemoryMB, "20.10.24" }
 	for i, image := range p.Images {
-		m.publish("template", "preparing", &reason{"", fmt.Sprintf("image %d/%d: %s", i+1, len(p.Images), image.Name)}, nil)
+		m.publish("template", "preparing", &reason{"progress", fmt.Sprintf("image %d/%d: %s", i+1, len(p.Images), image.Name)}, nil)
 	}
 	for _, step := range m.rule.Script {
 		if !m.wait(step.after()) {
