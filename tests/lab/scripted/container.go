@@ -133,7 +133,11 @@ func (m *machine) play(s Step) {
 func (m *machine) end(phase string, code int) {
 	text, _ := json.Marshal(map[string]any{"exit_code": code, "state": "exited"})
 	m.log("container %s exited with %d", m.Name, code)
-	m.play(Step{Phase: phase, Container: text, Reason: &reason{"container_exited", fmt.Sprintf("the container exited with code %d", code)}})
+	step := Step{Phase: phase, Container: text}
+	if code != 0 {
+		step.Reason = &reason{"container_exited", fmt.Sprintf("container exited with code %d", code)}
+	}
+	m.play(step)
 }
 
 // newContainer knows of the container what the marks say: the specification is sealed.

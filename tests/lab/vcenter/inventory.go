@@ -15,14 +15,26 @@ import (
 
 const mib = int64(1) << 20
 
-// hosts lists the hosts of all clusters.
-func (v *VCenter) hosts() []*simulator.HostSystem {
-	var out []*simulator.HostSystem
-	for _, e := range v.registry().All("HostSystem") {
-		out = append(out, e.(*simulator.HostSystem))
-	}
-	return out
+// fixtures are the objects that stay as long as the lab. The simulator would look
+// through its whole inventory for each of them.
+type fixtures struct {
+	dc     *simulator.Datacenter
+	hosts  []*simulator.HostSystem
+	stores []*simulator.Datastore
 }
+
+func (v *VCenter) findFixtures() {
+	v.fixtures.dc = v.registry().Any("Datacenter").(*simulator.Datacenter)
+	for _, e := range v.registry().All("HostSystem") {
+		v.fixtures.hosts = append(v.fixtures.hosts, e.(*simulator.HostSystem))
+	}
+	for _, e := range v.registry().All("Datastore") {
+		v.fixtures.stores = append(v.fixtures.stores, e.(*simulator.Datastore))
+	}
+}
+
+// hosts lists the hosts of all clusters.
+func (v *VCenter) hosts() []*simulator.HostSystem { return v.fixtures.hosts }
 
 // mendHosts gives every host its memory. The simulator shares the template's
 // hardware between hosts.
@@ -78,13 +90,7 @@ func (v *VCenter) useHost(ctx *simulator.Context, ref types.ManagedObjectReferen
 	})
 }
 
-func (v *VCenter) datastores() []*simulator.Datastore {
-	var out []*simulator.Datastore
-	for _, e := range v.registry().All("Datastore") {
-		out = append(out, e.(*simulator.Datastore))
-	}
-	return out
-}
+func (v *VCenter) datastores() []*simulator.Datastore { return v.fixtures.stores }
 
 func (v *VCenter) setDatastoreFree(bytes int64) {
 	for _, ds := range v.datastores() {
@@ -128,9 +134,7 @@ func (v *VCenter) datastoreByName(name string) *simulator.Datastore {
 }
 
 // datacenter is the one datacenter.
-func (v *VCenter) datacenter() *simulator.Datacenter {
-	return v.registry().Any("Datacenter").(*simulator.Datacenter)
-}
+func (v *VCenter) datacenter() *simulator.Datacenter { return v.fixtures.dc }
 
 // folderPath is where an entity stands below the datacenter's VM folder.
 func (v *VCenter) folderPath(e mo.Entity) string {

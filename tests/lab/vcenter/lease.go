@@ -103,7 +103,7 @@ func (l *lease) begin(ctx *simulator.Context, pool types.ManagedObjectReference,
 				file: filepath.Join(v.opts.Dir, "upload-"+leaseID(l.Self)+"-"+key)}
 			info.DeviceUrl = append(info.DeviceUrl, types.HttpNfcLeaseDeviceUrl{
 				Key: l.uploads[key].key, ImportKey: importKey(config.Name, i), Disk: types.NewBool(true), TargetId: key,
-				Url: "https://" + v.server.addr() + "/nfc/" + leaseID(l.Self) + "/" + key})
+				Url: "https://" + v.server.reachable() + "/nfc/" + leaseID(l.Self) + "/" + key})
 		}
 	})
 	l.timer = time.AfterFunc(leaseSeconds*time.Second, l.timeout)

@@ -183,7 +183,7 @@ type Connection struct {
 
 // Connection tells how to log in.
 func (v *VCenter) Connection() Connection {
-	host, port, _ := splitListen(v.server.addr())
+	host, port, _ := splitListen(v.server.reachable())
 	c := Connection{Host: host, User: User, Password: v.password, CAFile: v.caFile}
 	_, _ = fmt.Sscan(port, &c.Port)
 	return c

@@ -70,6 +70,11 @@ func (m *machine) guest(ctx *simulator.Context) (boots bool) {
 // start opens the VM's files and takes its resources, before its guest runs.
 func (m *machine) start(ctx *simulator.Context) (guest.Machine, types.BaseMethodFault) {
 	d := guest.Machine{ID: m.ref.Value}
+	select {
+	case <-m.v.closing:
+		return d, said(&types.InvalidState{}, "The lab is ending.")
+	default:
+	}
 	var files, logs []string
 	var swap int64
 	m.view(ctx, func(vm *simulator.VirtualMachine) {

@@ -54,6 +54,15 @@ func (s *server) addr() string {
 	return s.address
 }
 
+// reachable is addr as a client on this machine writes it.
+func (s *server) reachable() string {
+	host, port, _ := net.SplitHostPort(s.addr())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return net.JoinHostPort(host, port)
+}
+
 // close drops every connection at once: requests that wait for updates would
 // otherwise hold a graceful end for minutes.
 func (s *server) close() {

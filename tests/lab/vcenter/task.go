@@ -31,7 +31,9 @@ func (v *VCenter) run(spec taskSpec, work job) types.ManagedObjectReference {
 	ctx := v.background()
 	task := v.newTask(ctx, spec)
 	rule := v.gate.rules.takeTask(spec.method, func() string { return v.nameOf(spec.entity.Reference()) }, spec.newName)
+	v.tasks.Add(1)
 	go func() {
+		defer v.tasks.Done()
 		ctx.Map.AtomicUpdate(ctx, task, []types.PropertyChange{
 			{Name: "info.startTime", Val: time.Now()},
 			{Name: "info.state", Val: types.TaskInfoStateRunning},

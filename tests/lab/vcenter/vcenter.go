@@ -12,12 +12,14 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"log"
 	"net/http"
 	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 	"github.com/vmware/govmomi/simulator"
@@ -45,6 +47,8 @@ type VCenter struct {
 	ids      atomic.Int64
 	switches switches
 	memory   hostMemory
+	fixtures fixtures
+	tasks    sync.WaitGroup // that run now
 	closing  chan struct{}
 	closed   sync.Once
 }
@@ -112,6 +116,7 @@ func (v *VCenter) createModel() error {
 	v.ctx = m.Service.Context
 	m.Map().AddHandler(v.hub)
 	m.Map().Handler = v.dispatch
+	v.findFixtures()
 	v.mendHosts()
 	return v.addForeign(v.opts.ForeignVMs)
 }
@@ -160,12 +165,28 @@ func (v *VCenter) serve() error {
 	return nil
 }
 
+// settle waits for tasks under way: one that starts a guest must not do so behind
+// the back of whoever ends all guests.
+func (v *VCenter) settle() {
+	done := make(chan struct{})
+	go func() {
+		v.tasks.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		log.Print("a task has not ended within a minute")
+	}
+}
+
 // Close ends the server and every guest, and removes what the lab wrote for VMs.
 func (v *VCenter) Close() error {
 	var err error
 	v.closed.Do(func() {
 		close(v.closing)
 		v.server.close()
+		v.settle()
 		if v.opts.Kind != nil {
 			err = v.opts.Kind.Close()
 		}
