@@ -77,7 +77,7 @@ WORDS: dict[str, Words] = {
     "InvalidDatastore": Words(VsphereFault, "the datastore cannot be used: {message}", "Check the datastore"),
     "InvalidName": Words(InvalidOption, "vCenter does not accept the name {name}", "Choose another name"),
     "InvalidPowerState": Words(
-        TaskFailed, "it is {existing}, and has to be {wanted}", "Run again, or see who else works on this VM"
+        TaskFailed, "it is {existing}", "Run again, or see who else works on this VM"
     ),
     "ToolsUnavailable": Words(TaskFailed, "VMware Tools do not run in the guest", ""),
     "InvalidState": Words(TaskFailed, "its state does not allow this now: {message}", "Run again"),
@@ -171,7 +171,7 @@ class _Facts(dict[str, str]):
         special: dict[str, Callable[[Any], str]] = {"message": message, "on": _on, "privilege": _privilege}
         if key in special:
             return special[key](self._fault)
-        names = {"existing": "existingState", "wanted": "requestedState", "property": "invalidProperty"}
+        names = {"existing": "existingState", "property": "invalidProperty"}
         value = getattr(self._fault, names.get(key, key), None)
         return str(value) if value not in (None, "") else "(not named)"
 
