@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from typing import Any
 
 from .wire import SCHEMA as SCHEMA
@@ -57,8 +58,16 @@ PULL = ("missing", "never", "always")
 REASONS = (
     "dhcp_no_answer", "unseal_failed", "spec_rejected", "schema_unsupported", "image_missing", "image_pull_failed",
     "wrong_architecture", "command_not_found", "container_create_failed", "container_start_failed", "port_conflict",
-    "docker_unavailable", "disk_full", "container_exited", "archive_damaged", "internal",
+    "docker_unavailable", "disk_full", "container_exited", "archive_damaged", "internal", "progress",
 )  # fmt: skip
+
+
+def unread_nonce(sealed: str) -> str:
+    """The nonce of a status about a spec that the guest could not read, and so not its nonce: of the sealed text.
+
+    Whoever sealed it can recompute this; accept a status with either.
+    """
+    return "unread-" + sha256(sealed.encode()).hexdigest()[:32]
 
 
 # host -> guest ---------------------------------------------------------------

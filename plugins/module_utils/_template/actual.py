@@ -36,7 +36,8 @@ class Host:
 class TemplateVm:
     """A VM with genuine template marks.
 
-    ``host`` is where it is now, ``marks.host`` where it belongs. ``priming`` is
+    ``host`` is where it is now, ``marks.host`` where it belongs; ``directory``
+    reads ``[datastore] folder``, ``datastores`` are managed object ids. ``priming`` is
     True while the guest's order is to fetch images, hence while a registry
     login may be in its memory. ``status`` is the agent's last word about this
     generation; None when there is none or it cannot be read.
@@ -50,6 +51,8 @@ class TemplateVm:
     frozen: bool
     instance_uuid: str
     marks: Marks
+    directory: str = ""
+    datastores: tuple[str, ...] = ()
     priming: bool = False
     published_key: str = ""
     status: protocol.Status | None = field(default=None, repr=False)
@@ -82,6 +85,8 @@ def vm_from(
     frozen: bool,
     instance_uuid: str,
     bios_uuid: str,
+    directory: str,
+    datastores: tuple[str, ...],
     extra_config: Mapping[str, str],
 ) -> TemplateVm | None:
     """The template VM that a VM is by its marks; None for any other VM."""
@@ -97,6 +102,8 @@ def vm_from(
         frozen=frozen,
         instance_uuid=instance_uuid,
         marks=marks,
+        directory=directory,
+        datastores=datastores,
         priming=is_priming(extra_config.get(protocol.KEY_PREPARE, "")),
         published_key=extra_config.get(protocol.KEY_KEY, ""),
         status=read_status(extra_config.get(protocol.KEY_STATUS, ""), generation=marks.generation),

@@ -59,6 +59,8 @@ def test_a_copied_vm_is_no_template_vm() -> None:
             frozen=False,
             instance_uuid="i",
             bios_uuid="another",
+            directory="[ds1] copy",
+            datastores=("datastore-1",),
             extra_config=MARKS.encode(),
         )
         is None

@@ -1,0 +1,73 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The second start: booted as the container VM that it already is, after a reboot or a host's failure."""
+
+from __future__ import annotations
+
+import time
+from typing import NoReturn
+
+from . import container, network
+from .engine import Engine
+from .guest import Guest
+from .problem import Problem
+from .record import Record
+from .report import Reporter
+from .rpc import GuestRpc
+from .shell import journal
+
+
+def again(rpc: GuestRpc, record: Record) -> NoReturn:
+    """Start what ran when the power went, or say once more how it had ended. Ends by SIGTERM."""
+    begun = time.monotonic()
+    phase = "network" if record.container else "failed"
+    reporter = Reporter(rpc, role="container", nonce=record.nonce, phase=phase, begun=begun)
+    reporter.change(container=record.last_status, reason=record.last_reason)
+    engine = Engine()
+    with Guest(rpc, engine, reporter, record) as guest:
+        if record.container:
+            _take_up(engine, guest, reporter, record)
+        guest.stay()
+
+
+def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record) -> None:
+    # An end that was seen before the power went is known without asking anyone.
+    if not record.ran and record.last_status:
+        reporter.phase(container.phase_of(record.last_status), record.last_reason, container=record.last_status)
+    while True:
+        try:
+            engine.wait()
+            now = container.read(engine, record.container, record.image_status)
+            break
+        except Problem as problem:
+            reporter.phase("failed", problem.reason())
+            if problem.code != "docker_unavailable":
+                return
+    guest.follow()
+    runs = container.phase_of(now) == "running"
+    if not runs and not (record.ran and not record.restart_no):
+        guest.look()
+    _wait_network(reporter, record.hostname)
+    if runs:
+        guest.look()
+    elif record.ran and not record.restart_no:
+        guest.start()
+
+
+def _wait_network(reporter: Reporter, hostname: str) -> None:
+    """What the VM's own configuration brings; it is reported when it fails, and still waited for."""
+    name = network.find_nic().name
+    told = False
+    while True:
+        try:
+            found = network.wait_address(name, network.ANY, hostname)
+        except Problem as problem:
+            journal(str(problem))
+            if not told:
+                reporter.phase("failed", problem.reason())
+            told = True
+            continue
+        reporter.change(network=found)
+        return

@@ -1,0 +1,198 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A VM with its one container: how it starts, is followed, and ends. Both starts of the agent meet here."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from dataclasses import asdict, replace
+from types import TracebackType
+from typing import NoReturn
+
+from ..protocol import KEY_KEY, KEY_START, ContainerStatus
+from . import container, unseal
+from .engine import Engine, EngineError
+from .follow import Follower
+from .logport import LogFollower, LogPort, persisted
+from .problem import Problem, as_problem
+from .record import Record
+from .report import Reporter
+from .rpc import GuestRpc, RpcError
+from .shell import journal
+from .unixhttp import HttpError
+
+_TICK = 1.0
+# A key of its own is for later updates: made when the neighbours' clones have had their start.
+_CALM_AFTER = 10.0
+
+
+class Stopped(BaseException):
+    """SIGTERM: the guest is being shut down. Raised in the main thread, wherever it is."""
+
+
+class Guest:
+    """The container of ``record``, its log and its status."""
+
+    def __init__(self, rpc: GuestRpc, engine: Engine, reporter: Reporter, record: Record) -> None:
+        self._rpc = rpc
+        self._engine = engine
+        self._reporter = reporter
+        self.record = record
+        log = record.log
+        self._port = LogPort(
+            record.log_max_bytes, written=int(log.get("bytes", 0)), capped=bool(log.get("capped", False))
+        )
+        reporter.log_from(self._port.status)
+        reporter.refused_to(self._refused)
+        self._log: LogFollower | None = None
+        self._follower: Follower | None = None
+        self._lock = threading.Lock()
+        self._stopping = False
+        self._running = False
+        self._logged = ""  # the start whose output is being followed
+
+    def __enter__(self) -> Guest:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Stopped):
+            self._stop()
+
+    def _refused(self, text: str) -> None:
+        journal(text)
+        self._port.notice(text)
+
+    def follow(self) -> None:
+        """Listen for the container's events; to be called before it is started, so that none is missed."""
+        since = str(self.record.log.get("since", ""))
+        self._log = LogFollower(self._engine, self.record.container, self._port, tty=self.record.tty, since=since)
+        self._follower = Follower(self._engine, self.record.container, self.look, self._lost)
+        self._follower.begin()
+
+    def start(self) -> None:
+        """Start the container and report what came of it, good or bad."""
+        self._reporter.phase("starting")
+        try:
+            container.start(self._engine, self.record.container)
+        except Problem as problem:
+            self._fail(problem)
+            return
+        self.look()
+
+    def look(self) -> ContainerStatus | None:
+        """Read the container, report it, and remember what the next boot needs; None once it is gone."""
+        with self._lock:
+            try:
+                now = container.read(self._engine, self.record.container, self.record.image_status)
+            except Problem as problem:
+                self._running = False
+                self._fail(problem)
+                return None
+            phase = container.phase_of(now)
+            self._running = phase == "running"
+            if self._log and now.started_at not in ("", self._logged):
+                self._logged = now.started_at
+                self._log.started()
+            if self._stopping:
+                self._reporter.change(container=now)
+                return now
+            if not self._running and self._log:
+                # Who hears of the end finds the whole output.
+                self._log.drain()
+            self._reporter.phase(phase, container.reason_of(now), container=now)
+            self._remember(now, ran=self._running)
+            return now
+
+    def _remember(self, now: ContainerStatus, *, ran: bool) -> None:
+        reason = container.reason_of(now)
+        fresh = replace(
+            self.record,
+            ran=ran,
+            last=asdict(now),
+            reason=asdict(reason) if reason else None,
+            log=persisted(self._port, self._log),
+        )
+        if fresh != self.record:
+            self.record = fresh
+            try:
+                fresh.save()
+            except OSError as error:
+                # A full disk must not end the agent; the container's own state is in the Engine.
+                journal(f"{as_problem(error)}")
+
+    def _fail(self, problem: Problem) -> None:
+        self._reporter.phase("failed", problem.reason())
+
+    def _lost(self, problem: Problem) -> None:
+        self._running = False
+        self._fail(problem)
+
+    def stay(self) -> NoReturn:
+        """Live with the container until SIGTERM: obey new start tokens while it does not run."""
+        calm = time.monotonic() + _CALM_AFTER
+        settled = False
+        while True:
+            if not settled and time.monotonic() > calm:
+                settled = True
+                os.sync()
+                self._make_key()
+            if not self._running:
+                self._obey()
+            time.sleep(_TICK)
+
+    def _obey(self) -> None:
+        try:
+            token = self._rpc.get(KEY_START)
+        except RpcError as error:
+            journal(str(error))
+            return
+        if token and token != self.record.start_token:
+            # Remembered first: a container that takes the VM down with it is not started for ever.
+            self.record = replace(self.record, start_token=token)
+            self.record.save()
+            if self.record.container:
+                self.start()
+
+    def _make_key(self) -> None:
+        try:
+            self._rpc.set(KEY_KEY, unseal.make_key())
+        except (Problem, RpcError) as error:
+            journal(f"no key of this VM's own: {error}")
+
+    def _stop(self) -> None:
+        """The guest is being shut down: what ``docker stop`` does, and the last status."""
+        self._stopping = True
+        before = self._reporter.status
+        now = self._read()
+        ran = now is not None and container.phase_of(now) == "running"
+        if ran:
+            self._reporter.phase("stopping", container=now)
+            try:
+                self._engine.stop(self.record.container, self.record.stop_timeout)
+            except (EngineError, HttpError) as error:
+                journal(f"docker stop: {error}")
+            now = self._read()
+        with self._lock:
+            if self._log:
+                self._log.drain()
+            # Why it failed, or ended by itself before, stays true; that it was stopped is no failure.
+            self._reporter.phase("stopped", None if ran else before.reason, container=now or before.container)
+            if now is not None:
+                # It is to run again after the next boot, if it did until now.
+                self._remember(now, ran=ran)
+        self._reporter.close()
+
+    def _read(self) -> ContainerStatus | None:
+        if not self.record.container:
+            return None
+        try:
+            return container.read(self._engine, self.record.container, self.record.image_status)
+        except Problem as problem:
+            journal(str(problem))
+            return None

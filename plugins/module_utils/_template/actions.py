@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The single things that are done to a template VM, each until it is done. To be yielded from (``waits``)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, GuestSilent
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, ON, TemplateVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import (
+    PROPERTIES,
+    Hardware,
+    extra,
+    hardware_from,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits import (
+    TaskEnds,
+    VmShows,
+    Waiting,
+    powered_off,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import read
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+
+_SHUTDOWN_SECONDS = 120.0
+
+
+class Actions:
+    """Each action raises what its fault means, with the VM's name in it."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
+    def hardware(self, moid: str, name: str) -> Hardware:
+        """Read a VM's hardware and settings: one call."""
+        start = [(self._session.managed("VirtualMachine", moid), ())]
+        what = f"Cannot read the template VM '{name}'"
+        (one,) = read(self._session, start=start, properties={"VirtualMachine": PROPERTIES}, what=what)
+        return hardware_from(one.values)
+
+    def full_clone(
+        self,
+        *,
+        source: str,
+        name: str,
+        folder: str,
+        host: str,
+        pool: str,
+        datastore: str,
+        bios_uuid: str,
+        extra_config: Mapping[str, str],
+    ) -> Waiting:
+        """An independent, powered-off copy; its managed object id is sent back. All places are managed object ids."""
+        spec = vim.vm.CloneSpec(
+            location=vim.vm.RelocateSpec(
+                host=self._session.managed("HostSystem", host),
+                pool=self._session.managed("ResourcePool", pool),
+                datastore=self._session.managed("Datastore", datastore),
+            ),
+            powerOn=False,
+            template=False,
+            config=vim.vm.ConfigSpec(uuid=bios_uuid, extraConfig=extra(extra_config).extraConfig),
+        )
+        what = "Cannot clone to make the template VM"
+        with explaining(what, obj=name):
+            task = self._session.managed("VirtualMachine", source).CloneVM_Task(
+                folder=self._session.managed("Folder", folder), name=name, spec=spec
+            )
+        made = yield TaskEnds(task=task, what=what, obj=name)
+        return str(made._moId)
+
+    def reconfigure(self, moid: str, name: str, config: object) -> Waiting:
+        what = "Cannot configure the template VM"
+        with explaining(what, obj=name):
+            task = self._session.managed("VirtualMachine", moid).ReconfigVM_Task(config)
+        yield TaskEnds(task=task, what=what, obj=name)
+
+    def power_on(self, moid: str, name: str) -> Waiting:
+        what = "Cannot power on the template VM"
+        with explaining(what, obj=name):
+            task = self._session.managed("VirtualMachine", moid).PowerOnVM_Task()
+        yield TaskEnds(task=task, what=what, obj=name)
+
+    def pull_the_plug(self, moid: str, name: str) -> Waiting:
+        """Power off; a VM that is off already is as wanted."""
+        what = "Cannot power off the template VM"
+        try:
+            with explaining(what, obj=name):
+                task = self._session.managed("VirtualMachine", moid).PowerOffVM_Task()
+            yield TaskEnds(task=task, what=what, obj=name)
+        except BonnevilleError as error:
+            if error.details.get("fault") != "InvalidPowerState":
+                raise
+
+    def shut_down(self, moid: str, name: str) -> Waiting:
+        """Let the guest end by itself, so that its disk is whole; pull the plug if it does not."""
+        try:
+            with explaining("Cannot shut down the guest of", obj=name):
+                self._session.managed("VirtualMachine", moid).ShutdownGuest()
+            yield VmShows(
+                moid=moid, name=name, find=powered_off, awaited="the guest to shut down", seconds=_SHUTDOWN_SECONDS
+            )
+        except BonnevilleError as error:
+            deaf = error.details.get("fault") in ("ToolsUnavailable", "InvalidPowerState")
+            if not deaf and not isinstance(error, GuestSilent):
+                raise
+            yield from self.pull_the_plug(moid, name)
+
+    def switch_off(self, vm: TemplateVm) -> Waiting:
+        """Off from whatever state. A frozen guest hears nothing, and one whose agent failed has nothing to save."""
+        if vm.power == ON and not vm.frozen and not vm.failed:
+            yield from self.shut_down(vm.moid, vm.name)
+        elif vm.power != OFF:
+            yield from self.pull_the_plug(vm.moid, vm.name)
+
+    def relocate(self, moid: str, name: str, *, host: str, pool: str) -> Waiting:
+        """To another host; its files stay where they are."""
+        what = "Cannot move the template VM back to its host"
+        spec = vim.vm.RelocateSpec(
+            host=self._session.managed("HostSystem", host), pool=self._session.managed("ResourcePool", pool)
+        )
+        with explaining(what, obj=name):
+            task = self._session.managed("VirtualMachine", moid).RelocateVM_Task(spec=spec)
+        yield TaskEnds(task=task, what=what, obj=name)
+
+    def destroy(self, moid: str, name: str, *, power: str) -> Waiting:
+        if power != OFF:
+            yield from self.pull_the_plug(moid, name)
+        what = "Cannot destroy the template VM"
+        with explaining(what, obj=name):
+            task = self._session.managed("VirtualMachine", moid).Destroy_Task()
+        yield TaskEnds(task=task, what=what, obj=name)

@@ -1,0 +1,267 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From the user's words to vCenter's objects: what a run on a template works with. Reads only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, TemplateUnusable
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, Host, TemplateVm, labels, vm_from
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import (
+    Login,
+    Source,
+    TemplateSpec,
+    check_images,
+    check_name,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import (
+    HostFacts,
+    Scope,
+    VmFacts,
+    read_scope,
+    read_vms,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import (
+    find_compute,
+    find_datacenter,
+    find_datastore,
+    find_folder,
+    find_folder_or_none,
+    find_hosts,
+    find_network,
+    find_vm,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova, read_ova
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Datacenter, Folder, Network, Place
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+
+DEFAULT_FOLDER = "bonneville-templates"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """A template as the user asks for it, by names. Empty text means not given; sizes of None are the source's."""
+
+    name: str
+    folder: str = DEFAULT_FOLDER
+    datacenter: str = ""
+    cluster: str = ""
+    hosts: tuple[str, ...] = ()
+    ova: str = ""
+    vm: str = ""
+    accept_eula: bool = False
+    network: str = ""
+    datastore: str = ""
+    cpus: int | None = None
+    memory_mb: int | None = None
+    memory_reservation_mb: int | None = None
+    disk_gb: int | None = None
+    images: tuple[str, ...] = ()
+    insecure_registries: tuple[str, ...] = ()
+    logins: tuple[Login, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Survey:
+    """What stands. ``folder`` is None where it is still to be made; ``foreign`` are names of VMs in it that are not ours.
+
+    ``computes`` has the managed object id of each host's cluster, by the host's.
+    """
+
+    datacenter: Datacenter
+    folder: Folder | None
+    hosts: tuple[Host, ...]
+    vms: tuple[TemplateVm, ...]
+    foreign: tuple[str, ...]
+    computes: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """What is to stand, resolved. One of ``ova`` and ``source_vm`` is there."""
+
+    spec: TemplateSpec
+    network: Network
+    datastore: Place
+    ova: Ova | None = None
+    source_vm: VmFacts | None = None
+
+
+def read_source(request: Request) -> Ova | None:
+    """The OVA if the request names one, with its EULA accepted. No vCenter is needed to find it wanting."""
+    if not request.ova:
+        return None
+    ova = read_ova(request.ova)
+    if ova.eulas and not request.accept_eula:
+        raise InvalidOption(
+            "Cannot use the OVA",
+            obj=request.ova,
+            why=f"its end user license agreement is not accepted: {_shortened(ova.eulas[0])}",
+            next_step="Read it, and set accept_eula to true",
+            details={"eulas": list(ova.eulas)},
+        )
+    return ova
+
+
+def survey(session: Session, request: Request) -> Survey:
+    """Find the places that the request names and read all template VMs and hosts, in one scoped read."""
+    check_name(request.name)
+    datacenter = find_datacenter(session, request.datacenter)
+    find = find_folder_or_none if request.folder == DEFAULT_FOLDER else find_folder
+    folder = find(session, datacenter=datacenter, path=request.folder)
+    chosen: tuple[HostFacts, ...] = ()
+    computes: tuple[str, ...] = ()
+    if request.cluster:
+        computes = (find_compute(session, datacenter=datacenter, path=request.cluster).moid,)
+    elif request.hosts:
+        chosen = find_hosts(session, datacenter=datacenter, names=request.hosts)
+    scope = read_scope(
+        session,
+        folders=[folder] if folder else [],
+        computes=computes,
+        hosts=[host.moid for host in chosen],
+        recursive=False,
+    )
+    wanted = [host for host in scope.hosts.values() if host.compute in computes] if computes else chosen
+    short = labels(host.name for host in wanted)
+    hosts = tuple(
+        Host(moid=host.moid, name=host.name, label=short[host.name], trouble=host.trouble)
+        for host in sorted(wanted, key=lambda host: host.name)
+    )
+    _check_in_service(hosts, named=bool(request.hosts), cluster=request.cluster)
+    vms, foreign = template_vms(scope)
+    return Survey(
+        datacenter=datacenter,
+        folder=folder,
+        hosts=hosts,
+        vms=vms,
+        foreign=foreign,
+        computes={host.moid: host.compute for host in wanted},
+    )
+
+
+def resolve(session: Session, request: Request, *, ova: Ova | None, seen: Survey) -> Wanted:
+    """The spec, with every name in it known to be one of this datacenter. Raises NotFound, InvalidOption."""
+    network = find_network(session, datacenter=seen.datacenter, path=request.network)
+    datastore = find_datastore(session, datacenter=seen.datacenter, path=request.datastore)
+    source_vm = _source_vm(session, request, seen.datacenter) if request.vm else None
+    if source_vm:
+        source = Source(kind="vm", path=request.vm, fingerprint=source_vm.instance_uuid)
+    else:
+        source = Source(kind="ova", path=request.ova, fingerprint=ova.fingerprint if ova else "")
+    reservation = request.memory_reservation_mb
+    if reservation and request.memory_mb and reservation > request.memory_mb:
+        raise InvalidOption(
+            "Cannot reserve",
+            obj=f"{reservation} MiB",
+            why=f"the template has {request.memory_mb} MiB of memory",
+            next_step="Set memory_reservation_mb to at most memory_mb",
+        )
+    spec = TemplateSpec(
+        name=request.name,
+        source=source,
+        network=network.name,
+        datastore=datastore.name,
+        cpus=request.cpus,
+        memory_mb=request.memory_mb,
+        memory_reservation_mb=reservation,
+        disk_gb=request.disk_gb,
+        images=check_images(request.images),
+        insecure_registries=tuple(sorted(set(request.insecure_registries))),
+    )
+    return Wanted(spec=spec, network=network, datastore=datastore, ova=ova, source_vm=source_vm)
+
+
+def template_vms(scope: Scope) -> tuple[tuple[TemplateVm, ...], tuple[str, ...]]:
+    """Of the VMs that were read, those with genuine template marks, and the names of all others."""
+    found: list[TemplateVm] = []
+    others: list[str] = []
+    for facts in scope.vms:
+        vm = as_template_vm(facts, host_name=scope.host_name(facts.host))
+        if vm:
+            found.append(vm)
+        else:
+            others.append(facts.name)
+    return tuple(found), tuple(others)
+
+
+def as_template_vm(facts: VmFacts, *, host_name: str) -> TemplateVm | None:
+    return vm_from(
+        moid=facts.moid,
+        name=facts.name,
+        host=facts.host,
+        host_name=host_name,
+        power=facts.power,
+        frozen=facts.frozen,
+        instance_uuid=facts.instance_uuid,
+        bios_uuid=facts.bios_uuid,
+        directory=facts.vmx_path.rpartition("/")[0],
+        datastores=facts.datastores,
+        extra_config=facts.extra_config,
+    )
+
+
+def check_source_vm(wanted: Wanted) -> None:
+    """Before a VM is copied: it has to be off. A copy of a running one would be of a disk in use."""
+    vm = wanted.source_vm
+    if vm and not vm.is_template and vm.power != OFF:
+        raise InvalidOption(
+            "Cannot make a template of the VM",
+            obj=wanted.spec.source.path,
+            why=f"it is {vm.power}",
+            next_step="Shut it down first, or convert it to a vSphere template",
+            details={"vm": vm.name, "moid": vm.moid},
+        )
+
+
+def check_reach(hosts: Iterable[Host], *, facts: Mapping[str, HostFacts], wanted: Wanted) -> None:
+    """Every host that gets a VM has to reach the datastore and the network; the first that does not is named."""
+    for host in hosts:
+        has = facts[host.moid]
+        for kind, place, known in (
+            ("datastore", wanted.datastore, has.datastores),
+            ("network", wanted.network, has.networks),
+        ):
+            if place.moid not in known:
+                raise InvalidOption(
+                    f"Cannot use the {kind}",
+                    obj=place.name,
+                    why=f"host {host.name} does not have it",
+                    next_step=f"Choose a {kind} that all hosts of the template share, or name the hosts in hosts",
+                    details={"host": host.name, kind: place.name},
+                )
+
+
+def _source_vm(session: Session, request: Request, datacenter: Datacenter) -> VmFacts:
+    moid = find_vm(session, datacenter=datacenter, path=request.vm)
+    facts = read_vms(session, [moid])[moid]
+    if facts.extra_config.get("bonneville.kind"):
+        raise InvalidOption(
+            "Cannot make a template of the VM",
+            obj=request.vm,
+            why="it bears the marks of a template or container VM of this collection",
+            next_step="Use a VM of your own",
+        )
+    return facts
+
+
+def _check_in_service(hosts: tuple[Host, ...], *, named: bool, cluster: str) -> None:
+    out = [host for host in hosts if host.trouble]
+    if out and (named or len(out) == len(hosts)):
+        raise TemplateUnusable(
+            "Cannot work on host" if named else "Cannot work on the cluster",
+            obj=out[0].name if named else cluster,
+            why=out[0].trouble if named else f"no host of it is in service; {out[0].name}: {out[0].trouble}",
+            next_step="Bring the host back into service, or name others in hosts",
+            details={"hosts": {host.name: host.trouble for host in out}},
+        )
+    if cluster and not hosts:
+        raise InvalidOption("Cannot use the cluster", obj=cluster, why="it has no host", next_step="Name another one")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 120 else text[:117] + "..."
