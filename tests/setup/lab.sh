@@ -8,4 +8,4 @@ output=$(cd "$(dirname "$1")" && pwd)/$(basename "$1")
 go=$("$here/go.sh")
 cd "$here/../lab"
 run lab "fetching the lab's Go modules" "$go" mod download
-run lab "building the lab (about a minute the first time)" env CGO_ENABLED=0 "$go" build -trimpath -o "$output" .
+run lab "building the lab (about a minute the first time)" env CGO_ENABLED=0 "$go" build -trimpath -ldflags "-X bonneville.vsphere/lab/program.Go=$go" -o "$output" .
