@@ -1,0 +1,57 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""From a scope of vCenter to the container VMs in it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm, vm_from
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import directory_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import Scope, VmFacts
+
+DEFAULT_FOLDER = "bonneville-containers"
+"""Below it container VMs are made and looked for, unless the user names another folder."""
+
+LOG_FILE = "container.log"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """The VMs of a scope: those with genuine container marks, and all others."""
+
+    ours: tuple[ContainerVm, ...]
+    others: tuple[VmFacts, ...]
+
+
+def container_vms(scope: Scope) -> Found:
+    """Tell the container VMs of a scope from all the other VMs in it."""
+    ours: list[ContainerVm] = []
+    others: list[VmFacts] = []
+    for facts in scope.vms:
+        vm = as_container_vm(facts, scope)
+        if vm is None:
+            others.append(facts)
+        else:
+            ours.append(vm)
+    return Found(ours=tuple(ours), others=tuple(others))
+
+
+def as_container_vm(facts: VmFacts, scope: Scope) -> ContainerVm | None:
+    """The container VM that a VM is by its marks; None for any other VM. ``host`` becomes the host's name."""
+    return vm_from(
+        moid=facts.moid,
+        name=facts.name,
+        folder=facts.folder or "",
+        power=facts.power,
+        bios_uuid=facts.bios_uuid,
+        extra_config=facts.extra_config,
+        host=scope.host_name(facts.host),
+        ip=facts.ip,
+        instance_uuid=facts.instance_uuid,
+        boot_time=facts.boot_time.isoformat() if facts.boot_time else "",
+        log_path=f"{directory_of(facts.vmx_path)}/{LOG_FILE}" if facts.vmx_path else "",
+        annotation=facts.annotation,
+    )
