@@ -90,6 +90,7 @@ def read(
     properties: Mapping[str, Sequence[str]],
     what: str,
     skip_start: bool = False,
+    gone_ok: bool = False,
 ) -> Iterator[Read]:
     """Every object that is reached, once, with the properties asked of its type.
 
@@ -98,6 +99,7 @@ def read(
             lead on from each. An object that is gone meanwhile fails the read.
         properties: property paths by type; types that are not named are not returned.
         skip_start: leave the objects of ``start`` themselves out.
+        gone_ok: leave out those that are gone, instead of failing.
 
     Raises: what ``faults`` tells, with ``what`` as its first words.
     """
@@ -105,7 +107,7 @@ def read(
     if not pairs:
         return
     collector = session.content.propertyCollector
-    spec = filter_spec(pairs, properties, skip_start=skip_start)
+    spec = filter_spec(pairs, properties, skip_start=skip_start, gone_ok=gone_ok)
     with explaining(what):
         page = collector.RetrievePropertiesEx([spec], vmodl.query.PropertyCollector.RetrieveOptions(maxObjects=PAGE))
         seen: set[str] = set()
@@ -125,7 +127,11 @@ def read(
 
 
 def filter_spec(
-    pairs: Iterable[tuple[Any, Iterable[str]]], properties: Mapping[str, Sequence[str]], *, skip_start: bool = False
+    pairs: Iterable[tuple[Any, Iterable[str]]],
+    properties: Mapping[str, Sequence[str]],
+    *,
+    skip_start: bool = False,
+    gone_ok: bool = False,
 ) -> Any:
     """The FilterSpec of a read. Each start names all the ways it needs, directly and further on."""
     collector = vmodl.query.PropertyCollector
@@ -138,7 +144,7 @@ def filter_spec(
             collector.ObjectSpec(obj=managed, skip=skip_start, selectSet=_select_set(tuple(ways)))
             for managed, ways in pairs
         ],
-        reportMissingObjectsInResults=False,
+        reportMissingObjectsInResults=gone_ok,
     )
 
 

@@ -153,6 +153,12 @@ def edit(device: Any) -> Any:
     return change(operation=change.Operation.edit, device=device)
 
 
+def detach(device: Any) -> Any:
+    """The removal of a device that leaves its files where they are."""
+    change = vim.vm.device.VirtualDeviceSpec
+    return change(operation=change.Operation.remove, device=device)
+
+
 def nic_on(nic: Any, network: Network | None, *, mac: str = "") -> Any:
     """A copy of a NIC that is on ``network`` (None: where it is) with ``mac`` (empty: as it is)."""
     moved = copy.copy(nic)
