@@ -24,6 +24,7 @@ SUSPENDED = "suspended"
 # Phases that are neither the agent's nor a word of vSphere's: what is known without a status.
 SILENT = "silent"
 STOPPED = "stopped"
+PHASES = (*protocol.CONTAINER_PHASES, SILENT, SUSPENDED)
 # On the way to a container; each has to end in another one.
 UNDER_WAY = frozenset({"thawed", "network", "pulling", "creating", "starting"})
 

@@ -6,8 +6,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm, vm_from
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import directory_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import Scope, VmFacts
@@ -55,3 +56,25 @@ def as_container_vm(facts: VmFacts, scope: Scope) -> ContainerVm | None:
         log_path=f"{directory_of(facts.vmx_path)}/{LOG_FILE}" if facts.vmx_path else "",
         annotation=facts.annotation,
     )
+
+
+def claimed_vm(facts: VmFacts) -> ContainerVm | None:
+    """The container VM that a VM would be if the marks that it bears were its own; None where it bears none.
+
+    For words only: nothing may be done with it.
+    """
+    recorded = facts.extra_config.get(marks.KEY_BIOS_UUID, "")
+    return as_container_vm(replace(facts, bios_uuid=recorded), Scope())
+
+
+def in_words(facts: VmFacts) -> str:
+    """What a VM is that is no container VM of ours."""
+    kind = facts.extra_config.get(marks.KEY_KIND, "")
+    if kind == marks.TEMPLATE_KIND:
+        return f"{facts.moid} is a template VM, or a copy of one"
+    if not marks.claims(facts.extra_config):
+        return f"{facts.moid} bears no mark of this collection"
+    schema = facts.extra_config.get(marks.KEY_SCHEMA, "")
+    if schema != marks.SCHEMA:
+        return f"{facts.moid} bears marks of schema '{schema}', which this version does not read"
+    return f"{facts.moid} bears marks that were copied from another VM, as an administrator's clone does"

@@ -12,13 +12,13 @@ one with Instant Clone, which later vCenters still speak.
 
 from __future__ import annotations
 
+import http.client
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
-from xml.parsers.expat import ExpatError
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import ApiUnsupported, Unreachable
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
@@ -29,6 +29,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transp
     Stub,
     bracketed,
     http_pool,
+    http_retries,
+    is_transient,
 )
 
 __all__ = ["Connection", "Session", "open_session"]
@@ -56,6 +58,7 @@ class Session:
         self._http_lock = threading.Lock()
         self.content: Any = None
         self.user_name = ""
+        self.key = ""  # by which vCenter knows this session
         self._logged_in = False
 
     @property
@@ -109,6 +112,7 @@ class Session:
         A path is asked of vCenter; a URL may name an ESXi host, which is then
         not shown our cookie. With ``stream`` the caller reads the answer and
         calls its ``release_conn()``. The status is the caller's to judge.
+        ``timeout`` is in seconds, for one answer; the deadline comes first.
 
         Raises: Unreachable, CertificateUntrusted.
         """
@@ -122,10 +126,17 @@ class Session:
         sent = dict(headers or {})
         if urlsplit(url).netloc == urlsplit(base).netloc:
             sent["Cookie"] = f'vmware_soap_session="{self.stub.GetSessionId()}"'
-        settings: dict[str, Any] = {"timeout": timeout} if timeout else {}
+        longest = min(timeout or self.connection.call_timeout, self._seconds_left() + 1.0)
         try:
             return self._http.request(
-                method, url, headers=sent, body=body, preload_content=not stream, redirect=False, **settings
+                method,
+                url,
+                headers=sent,
+                body=body,
+                preload_content=not stream,
+                redirect=False,
+                retries=http_retries(method),
+                timeout=urllib3.Timeout(connect=min(30.0, longest), read=longest),
             )
         except urllib3.exceptions.HTTPError as error:
             raise _explain_http(error, obj=urlsplit(url).netloc) from error
@@ -137,12 +148,7 @@ class Session:
         instance = vim.ServiceInstance("ServiceInstance", self.stub)
         what, obj = "Cannot reach vCenter", f"{self.connection.hostname}:{self.connection.port}"
         with explaining(what, obj=obj):
-            try:
-                self.content = instance.RetrieveContent()
-            except (vmodl.MethodFault, ExpatError) as error:
-                raise ApiUnsupported(
-                    what, obj=obj, why=f"it does not answer as a vCenter does: {message(error)}", next_step=_NEEDS
-                ) from error
+            self.content = self._first_answer(instance, what, obj)
         self._check_api(obj)
         with explaining("Cannot log in to vCenter", obj=f"{self.connection.username} at {self.connection.hostname}"):
             # From here on there may be a session at vCenter, even if its answer never reaches us.
@@ -152,7 +158,24 @@ class Session:
             except vmodl.MethodFault:
                 self._logged_in = False
                 raise
-        self.user_name = str(login.userName)
+        self.user_name, self.key = str(login.userName), str(login.key)
+
+    def _first_answer(self, instance: Any, what: str, obj: str) -> Any:
+        """What vCenter offers; from anything that is no vCenter there may come whatever."""
+        content, cause = None, None
+        try:
+            content = instance.RetrieveContent()
+        except OSError:
+            raise
+        except Exception as error:
+            if is_transient(error):
+                raise
+            cause = error
+        if getattr(content, "about", None) is None:
+            said = f"HTTP {cause}" if isinstance(cause, http.client.HTTPException) else message(cause)
+            why = "it does not answer as a vCenter does" + (f": {said}" if said else "")
+            raise ApiUnsupported(what, obj=obj, why=why, next_step=_NEEDS) from cause
+        return content
 
     def _check_api(self, obj: str) -> None:
         if self.about.apiType != "VirtualCenter":

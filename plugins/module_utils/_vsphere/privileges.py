@@ -1,0 +1,47 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the user may do, asked of vCenter before anything is begun that could only be half done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import NotFound, PermissionMissing
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+
+
+def check_privileges(session: Session, vms: Mapping[str, str], privileges: Sequence[str], *, what: str) -> None:
+    """Refuse to begin what the user lacks a privilege for on any of the VMs (names by moid): one call for all.
+
+    A VM that is gone meanwhile ends the question unanswered; the work itself tells then.
+
+    Raises: PermissionMissing, naming the privileges and the VMs.
+    """
+    if not vms:
+        return
+    entities = [session.managed("VirtualMachine", moid) for moid in vms]
+    manager = session.content.authorizationManager
+    try:
+        with explaining("Cannot ask vCenter what the user may do"):
+            answers = manager.HasPrivilegeOnEntities(entities, session.key, list(privileges))
+    except NotFound as error:
+        if is_gone(error):
+            return
+        raise
+    missing: dict[str, list[str]] = {}
+    for answer in answers:
+        for one in answer.privAvailability:
+            if not one.isGranted:
+                missing.setdefault(str(one.privId), []).append(vms[answer.entity._moId])
+    if missing:
+        raise PermissionMissing(
+            what,
+            obj=", ".join(dict.fromkeys(name for names in missing.values() for name in names)),
+            why=f"{session.user_name} lacks the privilege {', '.join(missing)} there",
+            next_step="Grant it to the user's role, or let another user do it",
+            details={"privileges": sorted(missing)},
+        )
