@@ -18,9 +18,9 @@ Run = Callable[..., dict[str, Any]]
 def module(docker_lab: Lab) -> Run:
     """Run a module against the lab: ``module("container_vm_info", service="web")``."""
 
-    def run(name: str, *, check: bool = False, **options: Any) -> dict[str, Any]:
+    def run(module: str, /, *, check: bool = False, **options: Any) -> dict[str, Any]:
         return run_module(
-            name, {**docker_lab.connection, **options}, check=check, environment=docker_lab.environment
+            module, {**docker_lab.connection, **options}, check=check, environment=docker_lab.environment
         )
 
     return run

@@ -104,7 +104,7 @@ def ansible_environment() -> dict[str, str]:
         "PATH": f"{BUILD / 'venv' / 'bin'}:{os.environ['PATH']}",
         "ANSIBLE_COLLECTIONS_PATH": str(BUILD / "collections"),
         "ANSIBLE_HOME": str(BUILD / "ansible"),
-        "ANSIBLE_PYTHON_INTERPRETER": "auto_silent",
+        "ANSIBLE_PYTHON_INTERPRETER": str(BUILD / "venv" / "bin" / "python"),
         "ANSIBLE_LOCALHOST_WARNING": "false",
         "ANSIBLE_INVENTORY_UNPARSED_WARNING": "false",
     }

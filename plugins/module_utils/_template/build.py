@@ -49,6 +49,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits
     frozen,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import network_backing
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova_import import ImportPlace, import_ova
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Folder, Network, Place
@@ -108,9 +109,9 @@ class Builder:
         self.milestones: dict[str, dict[str, float]] = {}
 
     def flows(self, steps: tuple[Step, ...]) -> dict[str, Flow]:
-        """The work of each step, by its VM's name."""
+        """The work of each step, by its key."""
         self._to_clone = {step.name for step in steps if step.makes == CLONE}
-        return {f"{step.action} {step.name}": self._flow(step) for step in steps}
+        return {step.key: self._flow(step) for step in steps}
 
     def _flow(self, step: Step) -> Flow:
         try:
@@ -218,7 +219,7 @@ class Builder:
         """Boot once to put the images in, and shut down again: a login that it was given is in no memory afterwards."""
         hardware = self._actions.hardware(work.moid, work.name)
         order = self._order(hardware, prime=True)
-        yield from self._settle(work, hardware, {**bundle.user_data(), protocol.KEY_PREPARE: order})
+        yield from self._settle(work, hardware, {**bundle.user_data(work.marks.bios_uuid), protocol.KEY_PREPARE: order})
         yield from self._actions.power_on(work.moid, work.name)
         words = protocol.TEMPLATE_PHASES[1:]
         status, _ = yield from self._hear(work, words, "the agent's first word", _FIRST_WORD_SECONDS)
@@ -228,7 +229,7 @@ class Builder:
         images = tuple(Image(name=image.name, id=image.id, digest=image.digest) for image in status.images)
         primed = replace(work, marks=replace(work.marks, phase=marks_of.PRIMED, images=images))
         yield from self._actions.reconfigure(
-            work.moid, work.name, extra({**primed.marks.encode(), protocol.KEY_LOGIN: ""})
+            work.moid, work.name, extra({**primed.marks.encode(), **bundle.no_user_data(), protocol.KEY_LOGIN: ""})
         )
         yield from self._actions.shut_down(work.moid, work.name)
         self._reached(work.name, "primed")
@@ -307,7 +308,7 @@ class Builder:
             hardware,
             name=work.name,
             spec=self._spec,
-            nic_backing=nic_backing(self._site.network),
+            nic_backing=network_backing(self._site.network),
             bios_uuid=work.marks.bios_uuid,
             annotation=self._annotation(work.host),
             extra_config=values,

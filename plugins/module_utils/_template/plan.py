@@ -45,6 +45,11 @@ class Step:
     donor: bool = False
 
     @property
+    def key(self) -> str:
+        """What tells a plan's steps apart."""
+        return f"{self.action} {self.name}"
+
+    @property
     def makes(self) -> str:
         """How a VM is made by this step: IMPORT, CLONE, or empty when it stands already."""
         return self.via or (self.action if self.action in (IMPORT, CLONE) else "")
@@ -69,6 +74,11 @@ class Plan:
     def work(self) -> tuple[Step, ...]:
         """The steps that change something."""
         return tuple(step for step in self.steps if step.action not in (UNCHANGED, SKIP))
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """Which hosts nothing is done on, in words."""
+        return tuple(f"Left out host {step.host.name}: {step.reason}" for step in self.steps if step.action == SKIP)
 
     @property
     def destroyed(self) -> tuple[TemplateVm, ...]:

@@ -7,17 +7,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, TemplateUnusable
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, Host, TemplateVm, labels, vm_from
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import (
-    Login,
-    Source,
-    TemplateSpec,
-    check_images,
-    check_name,
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import (
+    OFF,
+    Host,
+    TemplateVm,
+    labels,
+    vm_from,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import (
+    DEFAULT_FOLDER,
+    PRESENT,
+    Request,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Source, TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import (
     HostFacts,
     Scope,
@@ -36,40 +41,22 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
     find_vm,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova, read_ova
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Datacenter, Folder, Network, Place
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import (
+    Compute,
+    Datacenter,
+    Folder,
+    Network,
+    Place,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-
-DEFAULT_FOLDER = "bonneville-templates"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """A template as the user asks for it, by names. Empty text means not given; sizes of None are the source's."""
-
-    name: str
-    folder: str = DEFAULT_FOLDER
-    datacenter: str = ""
-    cluster: str = ""
-    hosts: tuple[str, ...] = ()
-    ova: str = ""
-    vm: str = ""
-    accept_eula: bool = False
-    network: str = ""
-    datastore: str = ""
-    cpus: int | None = None
-    memory_mb: int | None = None
-    memory_reservation_mb: int | None = None
-    disk_gb: int | None = None
-    images: tuple[str, ...] = ()
-    insecure_registries: tuple[str, ...] = ()
-    logins: tuple[Login, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
-    """What stands. ``folder`` is None where it is still to be made; ``foreign`` are names of VMs in it that are not ours.
+    """What stands. ``foreign`` are names of VMs in the folder that are not ours.
 
-    ``computes`` has the managed object id of each host's cluster, by the host's.
+    ``folder`` is None where it is still to be made. ``facts`` and ``pools`` (the
+    root resource pool) are by a host's managed object id.
     """
 
     datacenter: Datacenter
@@ -77,7 +64,8 @@ class Survey:
     hosts: tuple[Host, ...]
     vms: tuple[TemplateVm, ...]
     foreign: tuple[str, ...]
-    computes: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, HostFacts] = field(default_factory=dict, repr=False)
+    pools: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,31 +96,36 @@ def read_source(request: Request) -> Ova | None:
 
 
 def survey(session: Session, request: Request) -> Survey:
-    """Find the places that the request names and read all template VMs and hosts, in one scoped read."""
-    check_name(request.name)
+    """Find the places that the request names and read all template VMs and hosts, in one scoped read.
+
+    Raises NotFound with close matches, Ambiguous, TemplateUnusable when a host that has to work is out of service.
+    """
     datacenter = find_datacenter(session, request.datacenter)
     find = find_folder_or_none if request.folder == DEFAULT_FOLDER else find_folder
     folder = find(session, datacenter=datacenter, path=request.folder)
-    chosen: tuple[HostFacts, ...] = ()
-    computes: tuple[str, ...] = ()
+    wanted: frozenset[str] = frozenset()
+    computes: dict[str, Compute] = {}
     if request.cluster:
-        computes = (find_compute(session, datacenter=datacenter, path=request.cluster).moid,)
+        compute = find_compute(session, datacenter=datacenter, path=request.cluster)
+        computes, wanted = {compute.moid: compute}, frozenset(compute.hosts)
     elif request.hosts:
-        chosen = find_hosts(session, datacenter=datacenter, names=request.hosts)
+        chosen, computes = find_hosts(session, datacenter=datacenter, names=request.hosts)
+        wanted = frozenset(host.moid for host in chosen)
     scope = read_scope(
         session,
         folders=[folder] if folder else [],
-        computes=computes,
-        hosts=[host.moid for host in chosen],
+        computes=computes.values() if request.cluster else (),
+        hosts=wanted if request.hosts else (),
         recursive=False,
     )
-    wanted = [host for host in scope.hosts.values() if host.compute in computes] if computes else chosen
-    short = labels(host.name for host in wanted)
+    facts = {moid: scope.hosts[moid] for moid in wanted}
+    short = labels(host.name for host in facts.values())
     hosts = tuple(
         Host(moid=host.moid, name=host.name, label=short[host.name], trouble=host.trouble)
-        for host in sorted(wanted, key=lambda host: host.name)
+        for host in sorted(facts.values(), key=lambda host: host.name)
     )
-    _check_in_service(hosts, named=bool(request.hosts), cluster=request.cluster)
+    if request.state == PRESENT:
+        _check_in_service(hosts, named=bool(request.hosts), cluster=request.cluster)
     vms, foreign = template_vms(scope)
     return Survey(
         datacenter=datacenter,
@@ -140,8 +133,17 @@ def survey(session: Session, request: Request) -> Survey:
         hosts=hosts,
         vms=vms,
         foreign=foreign,
-        computes={host.moid: host.compute for host in wanted},
+        facts=facts,
+        pools={host.moid: computes[host.compute].pool for host in facts.values()},
     )
+
+
+def read_again(session: Session, seen: Survey, folder: Folder) -> Survey:
+    """What stands after the work: one scoped read, the places known."""
+    scope = read_scope(session, folders=[folder], hosts=seen.facts, recursive=False)
+    vms, foreign = template_vms(scope)
+    hosts = tuple(replace(host, trouble=scope.hosts[host.moid].trouble) for host in seen.hosts)
+    return replace(seen, folder=folder, vms=vms, foreign=foreign, hosts=hosts)
 
 
 def resolve(session: Session, request: Request, *, ova: Ova | None, seen: Survey) -> Wanted:
@@ -153,14 +155,6 @@ def resolve(session: Session, request: Request, *, ova: Ova | None, seen: Survey
         source = Source(kind="vm", path=request.vm, fingerprint=source_vm.instance_uuid)
     else:
         source = Source(kind="ova", path=request.ova, fingerprint=ova.fingerprint if ova else "")
-    reservation = request.memory_reservation_mb
-    if reservation and request.memory_mb and reservation > request.memory_mb:
-        raise InvalidOption(
-            "Cannot reserve",
-            obj=f"{reservation} MiB",
-            why=f"the template has {request.memory_mb} MiB of memory",
-            next_step="Set memory_reservation_mb to at most memory_mb",
-        )
     spec = TemplateSpec(
         name=request.name,
         source=source,
@@ -168,9 +162,9 @@ def resolve(session: Session, request: Request, *, ova: Ova | None, seen: Survey
         datastore=datastore.name,
         cpus=request.cpus,
         memory_mb=request.memory_mb,
-        memory_reservation_mb=reservation,
+        memory_reservation_mb=request.memory_reservation_mb,
         disk_gb=request.disk_gb,
-        images=check_images(request.images),
+        images=request.images,
         insecure_registries=tuple(sorted(set(request.insecure_registries))),
     )
     return Wanted(spec=spec, network=network, datastore=datastore, ova=ova, source_vm=source_vm)

@@ -36,6 +36,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs i
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 _LISTED = 12  # names told when none is close
+COMPUTE_PROPERTIES = ("name", "resourcePool", "host")
 
 
 def find_datacenter(session: Session, name: str = "") -> Datacenter:
@@ -161,15 +162,9 @@ def find_compute(session: Session, *, datacenter: Datacenter, path: str) -> Comp
     if _kind(found) not in ("ClusterComputeResource", "ComputeResource"):
         known = _below(session, datacenter, "datacenter_hosts", "ComputeResource")
         raise unknown("cluster", path, known, where=datacenter.name)
-    properties = {"ComputeResource": ("name", "resourcePool", "host")}
+    properties = {"ComputeResource": COMPUTE_PROPERTIES}
     (one,) = read(session, start=[(found, ())], properties=properties, what=f"Cannot read the cluster '{path}'")
-    return Compute(
-        kind=one.kind,
-        moid=one.moid,
-        name=str(one.get("name")),
-        pool=moid_of(one.get("resourcePool")),
-        hosts=moids_of(one.get("host")),
-    )
+    return _compute(one)
 
 
 def find_pool(session: Session, *, datacenter: Datacenter, path: str) -> Place:
@@ -182,17 +177,22 @@ def find_pool(session: Session, *, datacenter: Datacenter, path: str) -> Place:
     raise unknown("resource pool", path, _pools(session, datacenter), where=datacenter.name)
 
 
-def find_hosts(session: Session, *, datacenter: Datacenter, names: Iterable[str]) -> tuple[HostFacts, ...]:
-    """ESXi hosts by their names in vCenter, short or full: one call for all. Raises: NotFound, Ambiguous."""
-    known = [
-        host_facts(one)
-        for one in read(
+def find_hosts(
+    session: Session, *, datacenter: Datacenter, names: Iterable[str]
+) -> tuple[tuple[HostFacts, ...], dict[str, Compute]]:
+    """ESXi hosts by their names in vCenter, short or full, and the compute resources they belong to, by moid.
+
+    One call for all. Raises: NotFound, Ambiguous.
+    """
+    found = list(
+        read(
             session,
             start=[(session.managed("Datacenter", datacenter.moid), ("datacenter_hosts",))],
-            properties={"HostSystem": HOST_PROPERTIES},
+            properties={"HostSystem": HOST_PROPERTIES, "ComputeResource": COMPUTE_PROPERTIES},
             what="Cannot list hosts",
         )
-    ]
+    )
+    known = [host_facts(one) for one in found if one.kind == "HostSystem"]
     chosen: dict[str, HostFacts] = {}
     for name in names:
         fitting = [host for host in known if host.name == name] or [
@@ -208,7 +208,8 @@ def find_hosts(session: Session, *, datacenter: Datacenter, names: Iterable[str]
                 next_step="Give the full name",
             )
         chosen[fitting[0].moid] = fitting[0]
-    return tuple(chosen.values())
+    wanted = {host.compute for host in chosen.values()}
+    return tuple(chosen.values()), {one.moid: _compute(one) for one in found if one.moid in wanted}
 
 
 def find_vm(session: Session, *, datacenter: Datacenter, path: str) -> str:
@@ -276,6 +277,16 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> N
 def _by_path(session: Session, path: str) -> Any:
     with explaining("Cannot look for", obj=path):
         return session.content.searchIndex.FindByInventoryPath(path)
+
+
+def _compute(one: Read) -> Compute:
+    return Compute(
+        kind=one.kind,
+        moid=one.moid,
+        name=str(one.get("name")),
+        pool=moid_of(one.get("resourcePool")),
+        hosts=moids_of(one.get("host")),
+    )
 
 
 def _kind(managed: Any) -> str:

@@ -1,0 +1,232 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A template's run in two halves: ``prepare`` reads and plans, ``carry_out`` does what was planned.
+
+Between them stands whoever guards check mode. All that can be found wrong
+without changing anything is found in the first half.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
+    BonnevilleError,
+    Several,
+    TemplateUnusable,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template import driver, tell
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.build import Builder, Site
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import ABSENT, Request
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
+    IMPORT,
+    MOVE,
+    Plan,
+    Step,
+    plan_absent,
+    plan_present,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.survey import (
+    Survey,
+    Wanted,
+    check_reach,
+    check_source_vm,
+    read_again,
+    read_source,
+    resolve,
+    survey,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+
+# After its time is over, a run still cleans up behind itself; calls to vCenter are bounded by this much more.
+_AFTERWARDS_SECONDS = 90.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What was asked, what stands, and what is to be done about it. ``wanted`` is None for the template's removal."""
+
+    request: Request
+    seen: Survey
+    plan: Plan
+    wanted: Wanted | None = None
+
+    @property
+    def spec(self) -> TemplateSpec | None:
+        return self.wanted.spec if self.wanted else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Done:
+    """What came of a job: what stands afterwards (as far as it could be read), failures by the steps' keys.
+
+    ``milestones`` are seconds since the work began, by VM and by what was reached.
+    """
+
+    seen: Survey
+    errors: Mapping[str, BonnevilleError] = field(default_factory=dict)
+    milestones: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def read_sources(request: Request) -> Ova | None:
+    """What the controller itself has to offer. Before any login: a damaged file is told without a vCenter."""
+    return None if request.state == ABSENT else read_source(request)
+
+
+def prepare(session: Session, request: Request, ova: Ova | None) -> Job:
+    """Read what stands and plan; raises whatever forbids the plan, before anything was changed."""
+    seen = survey(session, request)
+    if request.state == ABSENT:
+        job = Job(request=request, seen=seen, plan=_plan_absent(request, seen, {}))
+    else:
+        wanted = resolve(session, request, ova=ova, seen=seen)
+        job = Job(request=request, seen=seen, plan=_plan_present(wanted, seen, {}), wanted=wanted)
+        _check(job, wanted)
+    if job.plan.destroyed and not job.plan.errors:
+        dependents = find_dependents(session, job.plan.destroyed)
+        plan = _plan_present(job.wanted, seen, dependents) if job.wanted else _plan_absent(request, seen, dependents)
+        job = Job(request=request, seen=seen, plan=plan, wanted=job.wanted)
+    if job.plan.errors:
+        raise _as_one(f"Nothing was done for template '{request.name}'", job.plan.errors)
+    return job
+
+
+def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Done:
+    """Do the plan's work on all hosts side by side; one host's failure does not stop the others.
+
+    Raises only what keeps all of them from beginning.
+    """
+    if not job.plan.work:
+        return Done(seen=job.seen)
+    deadline = Deadline(job.request.timeout)
+    session.deadline = Deadline(job.request.timeout + _AFTERWARDS_SECONDS)
+    if job.wanted is None:
+        return _remove(session, job, deadline)
+    datacenter = job.seen.datacenter
+    folder = job.seen.folder or ensure_folder(session, datacenter=datacenter, path=job.request.folder)
+    builder = Builder(
+        session,
+        spec=job.wanted.spec,
+        site=Site(
+            folder=folder,
+            datastore=job.wanted.datastore,
+            network=job.wanted.network,
+            pools=job.seen.pools,
+            ova=job.wanted.ova,
+            source_vm=job.wanted.source_vm.moid if job.wanted.source_vm else "",
+        ),
+        logins=job.request.logins,
+        deadline=deadline,
+        progress=progress,
+    )
+    errors = driver.run(session, builder.flows(job.plan.work), deadline=deadline)
+    seen = job.seen
+    try:
+        seen = read_again(session, job.seen, folder)
+    except BonnevilleError:
+        # With failures of their own to tell, that they cannot be looked at adds nothing.
+        if not errors:
+            raise
+    if seen is not job.seen:
+        errors = {**_unfinished(job, job.wanted, seen), **errors}
+    return Done(seen=seen, errors=errors, milestones=builder.milestones)
+
+
+def failure(job: Job, done: Done) -> BonnevilleError | None:
+    """All failures of a job as one, with what was done nevertheless; None when there is none.
+
+    A failure that several hosts share is told once.
+    """
+    if not done.errors:
+        return None
+    unique = {id(error): error for error in done.errors.values()}
+    error = _as_one(f"Cannot finish template '{job.request.name}'", unique.values())
+    error.details.update(
+        changed=_outline(job.seen) != _outline(done.seen),
+        actions=tell.actions_after_failure(job.plan.work, done.errors),
+        template=outcome(job, done),
+    )
+    return error
+
+
+def outcome(job: Job, done: Done | None = None) -> dict[str, Any]:
+    """The module's ``template``: as it stands after the work, or in check mode as it stands now."""
+    return tell.template(
+        name=job.request.name,
+        spec=job.spec,
+        steps=job.plan.steps,
+        vms=(done or job).seen.vms,
+        milestones=done.milestones if done else {},
+    )
+
+
+def _outline(seen: Survey) -> set[tuple[Any, ...]]:
+    return {(vm.moid, vm.host, vm.power, vm.frozen, vm.marks.phase, vm.marks.generation) for vm in seen.vms}
+
+
+def _plan_present(wanted: Wanted | None, seen: Survey, dependents: Mapping[str, tuple[str, ...]]) -> Plan:
+    assert wanted is not None
+    return plan_present(spec=wanted.spec, hosts=seen.hosts, vms=seen.vms, foreign=seen.foreign, dependents=dependents)
+
+
+def _plan_absent(request: Request, seen: Survey, dependents: Mapping[str, tuple[str, ...]]) -> Plan:
+    return plan_absent(
+        name=request.name,
+        hosts=seen.hosts,
+        vms=seen.vms,
+        everywhere=not request.cluster and not request.hosts,
+        dependents=dependents,
+    )
+
+
+def _check(job: Job, wanted: Wanted) -> None:
+    """What the plan needs and no fault of vCenter's would say as well."""
+    work = job.plan.work
+    check_reach([step.host for step in work if step.makes or step.action == MOVE], facts=job.seen.facts, wanted=wanted)
+    if any(step.makes == IMPORT for step in work):
+        check_source_vm(wanted)
+
+
+def _remove(session: Session, job: Job, deadline: Deadline) -> Done:
+    actions = Actions(session)
+    flows = {
+        step.key: actions.destroy(vm.moid, vm.name, power=vm.power) for step in job.plan.work if (vm := step.destroys)
+    }
+    errors = driver.run(session, flows, deadline=deadline)
+    seen = job.seen
+    if errors and seen.folder:
+        with suppress(BonnevilleError):
+            seen = read_again(session, seen, seen.folder)
+    return Done(seen=seen, errors=errors)
+
+
+def _unfinished(job: Job, wanted: Wanted, seen: Survey) -> dict[str, BonnevilleError]:
+    """Steps whose VM does not stand as wanted although nothing failed: someone was at it meanwhile."""
+    again: dict[str, Step] = {step.host.moid: step for step in _plan_present(wanted, seen, {}).work}
+    return {
+        step.key: TemplateUnusable(
+            "The template VM does not stay as it was made",
+            obj=step.name,
+            why=again[step.host.moid].reason,
+            next_step="See its events in vCenter, then run again",
+            details={"vm": step.name, "host": step.host.name},
+        )
+        for step in job.plan.work
+        if step.host.moid in again
+    }
+
+
+def _as_one(what: str, errors: Iterable[BonnevilleError]) -> BonnevilleError:
+    known = tuple(errors)
+    return known[0] if len(known) == 1 else Several(what, known)

@@ -1,0 +1,351 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: photon_template
+short_description: Prepares frozen Photon OS template VMs, one on each ESXi host
+version_added: 0.1.0
+author:
+  - The bonneville.vsphere developers (@bonneville)
+description:
+  - Makes the template that M(bonneville.vsphere.instant_clone_container) clones containers from. An instant clone lands
+    on the ESXi host of its source, so a template stands as one template VM on each host, powered on and frozen.
+  - The OVA is imported once, the images are put in once, and the VM is cloned in full to the other hosts. Each VM is
+    then booted, gets a sealing key of its own, and is frozen.
+  - A second run with the same options changes nothing. A template VM that is missing, powered off, moved to another
+    host or no longer frozen is repaired, while the others keep serving.
+  - Changed options make another generation, and each template VM is built anew. This is refused while any VM's disks
+    depend on it.
+options:
+  name:
+    description:
+      - Name of the template. Its VMs are called NAME@HOST.
+      - Up to 40 letters, digits, V(.), V(_) and V(-).
+    type: str
+    required: true
+  state:
+    description:
+      - With V(present), every host in service has one frozen template VM. Hosts that are disconnected or in maintenance
+        mode are left out with a warning, unless they are named in O(hosts).
+      - With V(absent), the template VMs are deleted, on all hosts or on those of O(cluster) or O(hosts). This is
+        refused while the disks of any VM depend on them, whether that is a container VM or somebody's linked clone.
+    type: str
+    choices: [present, absent]
+    default: present
+  source:
+    description:
+      - What the first template VM is made from. Required with O(state=present).
+      - It has to boot Photon OS 5, or a Linux with Docker, open-vm-tools, cloud-init, openssl, systemd and Python 3.11,
+        all of them where Photon OS has them.
+    type: dict
+    suboptions:
+      ova:
+        description:
+          - Path of an OVA on the host that runs this task. Its content, not its path, is part of the generation.
+        type: path
+      vm:
+        description:
+          - A VM that is powered off, or a vSphere template, by its name or its path below the datacenter's VM folder.
+          - It is only copied, never changed.
+        type: str
+  accept_eula:
+    description: Whether the license agreement inside the OVA is accepted. An OVA that has one is refused without this.
+    type: bool
+    default: false
+  cluster:
+    description:
+      - Cluster whose hosts get template VMs, by its name or by its path below the datacenter's host folder.
+      - With O(state=present), this or O(hosts) is required.
+    type: str
+  hosts:
+    description: ESXi hosts that get template VMs, by their names in vCenter, short or full.
+    type: list
+    elements: str
+  datacenter:
+    description: Datacenter, by name or path. May be left out where there is only one.
+    type: str
+  folder:
+    description:
+      - Folder of the template VMs, below the datacenter's VM folder.
+      - The default one is made where it does not exist; any other has to exist.
+    type: str
+    default: bonneville-templates
+  datastore:
+    description: Datastore of the template VMs, and so of their clones. Required with O(state=present).
+    type: str
+  network:
+    description:
+      - Network of the template VMs, on which images are pulled and which clones are on unless they ask for another.
+      - Required with O(state=present).
+    type: str
+  cpus:
+    description: Number of CPUs of a template VM, and so of each of its clones. The source's by default.
+    type: int
+  memory_mb:
+    description:
+      - Memory of a template VM in MiB, and so of each of its clones; a multiple of 4. The source's by default.
+    type: int
+  memory_reservation_mb:
+    description:
+      - Memory in MiB that is reserved for a template VM and for each clone. The source's by default.
+      - What is not reserved needs a swap file on the datastore for each VM that is powered on.
+    type: int
+  disk_gb:
+    description: Size of the first disk in GiB. A disk grows, and never shrinks. The source's by default.
+    type: int
+  images:
+    description: Images that the template holds, as C(docker pull) takes them. Every clone shares them.
+    type: list
+    elements: str
+  image_archives:
+    description:
+      - Archives that C(docker save) wrote, by their paths on the host that runs this task.
+      - Their content, not their paths, is part of the generation.
+    type: list
+    elements: path
+  registry_logins:
+    description:
+      - Logins for the registries of O(images). They are not part of the generation.
+      - A login travels encrypted to a key that the guest made, is held in its memory while the images are pulled, and
+        is written nowhere. The VM is shut down afterwards, so that no clone inherits it.
+    type: list
+    elements: dict
+    suboptions:
+      server:
+        description: The registry as it stands in image names, V(docker.io) for Docker Hub.
+        type: str
+        required: true
+      username:
+        description: User name at the registry.
+        type: str
+        required: true
+      password:
+        description: Password or token of that user.
+        type: str
+        required: true
+  insecure_registries:
+    description: Registries that are spoken to without TLS, or with a certificate that is not verified, as C(host:port).
+    type: list
+    elements: str
+  timeout:
+    description:
+      - Seconds that the whole run may take. What is half made by then is removed, or taken up by the next run.
+    type: int
+    default: 3600
+extends_documentation_fragment:
+  - bonneville.vsphere.attributes
+  - bonneville.vsphere.attributes.action_group
+  - bonneville.vsphere.connection
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: full
+  idempotent:
+    support: full
+seealso:
+  - module: bonneville.vsphere.instant_clone_container
+"""
+
+EXAMPLES = r"""
+- name: Prepare a template on every host of a cluster
+  bonneville.vsphere.photon_template:
+    name: photon
+    source:
+      ova: /var/lib/ova/photon-hw15-5.0-dde71ec57.x86_64.ova
+    accept_eula: true
+    cluster: Cluster1
+    datastore: vsanDatastore
+    network: VM Network
+    images:
+      - registry.example.com/web:1.4
+
+- name: A larger one on two hosts, from a VM of one's own, with images from a registry that asks for a login
+  bonneville.vsphere.photon_template:
+    name: photon-large
+    source:
+      vm: golden/photon-5
+    hosts:
+      - esx1.example.com
+      - esx2.example.com
+    datastore: san1
+    network: build
+    cpus: 4
+    memory_mb: 8192
+    memory_reservation_mb: 8192
+    images:
+      - registry.example.com/private/model:2
+    registry_logins:
+      - server: registry.example.com
+        username: robot
+        password: "{{ vault_registry_token }}"
+
+- name: See what would be repaired
+  bonneville.vsphere.photon_template:
+    name: photon
+    source:
+      ova: /var/lib/ova/photon-hw15-5.0-dde71ec57.x86_64.ova
+    accept_eula: true
+    cluster: Cluster1
+    datastore: vsanDatastore
+    network: VM Network
+    images:
+      - registry.example.com/web:1.4
+  check_mode: true
+  diff: true
+
+- name: Remove the template from all hosts
+  bonneville.vsphere.photon_template:
+    name: photon
+    state: absent
+"""
+
+RETURN = r"""
+actions:
+  description:
+    - What was done, in check mode what would be, a dictionary for each template VM.
+    - Each is one of V(import), V(clone), V(rebuild), V(move), V(boot), V(freeze), V(refreeze) and V(remove).
+  type: list
+  elements: dict
+  returned: always
+  contains:
+    action:
+      description: What was done.
+      type: str
+      returned: always
+      sample: boot
+    name:
+      description: Name of the template VM.
+      type: str
+      returned: always
+      sample: photon@esx1
+    host:
+      description: The ESXi host that it is for.
+      type: str
+      returned: always
+      sample: esx1.example.com
+    reason:
+      description: Why.
+      type: str
+      returned: always
+      sample: it is powered off
+    failed:
+      description: What kept this one from being done; empty for those that were.
+      type: str
+      returned: failure
+      sample: ""
+template:
+  description: The template as it stands, in check mode as it stood.
+  type: dict
+  returned: when vCenter could be asked
+  contains:
+    name:
+      description: Its name.
+      type: str
+      returned: always
+      sample: photon
+    generation:
+      description: 12 hexadecimal digits that follow from the options and the source; empty with O(state=absent).
+      type: str
+      returned: always
+      sample: 3f2a90c1d77e
+    hosts:
+      description: Each host's template VM, sorted by host.
+      type: list
+      elements: dict
+      returned: always
+      sample:
+        - host: esx1.example.com
+          vm: photon@esx1
+          moid: vm-1042
+          state: frozen
+          frozen: true
+          generation: 3f2a90c1d77e
+          action: import
+          reason: the host has no template VM
+          seconds: 61.4
+          timings: {imported: 22.1, primed: 43.0, ready: 58.9, frozen: 61.4}
+    images:
+      description: The images that the template VMs hold. RV(template.images[].digest) is empty for one from an archive.
+      type: list
+      elements: dict
+      returned: always
+      sample:
+        - name: registry.example.com/web:1.4
+          id: sha256:9b2e1f2a4c3d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7
+          digest: sha256:1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d5e6f708192a3b4c5d6e7f809
+timings:
+  description: Seconds that the run took.
+  type: dict
+  returned: success
+  sample: {total: 61.9}
+error_code:
+  description: What kind of failure it was, for example V(not_found), V(in_use), V(ova_invalid) or V(guest_failed).
+  type: str
+  returned: failure
+  sample: in_use
+"""
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import CONNECTION, ArgSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._run import Context, Result, run
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template import manage, tell
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER, request_from
+
+_TEXT, _TEXTS, _NUMBER = {"type": "str"}, {"type": "list", "elements": "str"}, {"type": "int"}
+_ONE_SOURCE = {"mutually_exclusive": [("ova", "vm")], "required_one_of": [("ova", "vm")]}
+# Hidden by structure: see ArgSpec.secret.
+_LOGIN = {name: {"type": "str", "required": True, "no_log": False} for name in ("server", "username", "password")}
+TEMPLATE = ArgSpec(
+    options={
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "source": {"type": "dict", "options": {"ova": {"type": "path"}, "vm": _TEXT}, **_ONE_SOURCE},
+        "accept_eula": {"type": "bool", "default": False},
+        "folder": {"type": "str", "default": DEFAULT_FOLDER},
+        **dict.fromkeys(("cluster", "datacenter", "datastore", "network"), _TEXT),
+        **dict.fromkeys(("cpus", "memory_mb", "memory_reservation_mb", "disk_gb"), _NUMBER),
+        **dict.fromkeys(("hosts", "images", "insecure_registries"), _TEXTS),
+        "image_archives": {"type": "list", "elements": "path"},
+        "registry_logins": {"type": "list", "elements": "dict", "options": _LOGIN},
+        "timeout": {"type": "int", "default": 3600},
+    },
+    mutually_exclusive=(("cluster", "hosts"),),
+    required_if=(
+        ("state", "present", ("source", "datastore", "network")),
+        ("state", "present", ("cluster", "hosts"), True),
+    ),
+    secret=("registry_logins.password",),
+)
+
+
+def photon_template(context: Context) -> Result:
+    request = request_from(context.params)
+    sources = manage.read_sources(request)
+    done: list[manage.Done] = []
+    with context.session() as session:
+        job = manage.prepare(session, request, sources)
+        for message in job.plan.left_out:
+            context.warn(message)
+        context.apply(job, lambda job: done.append(manage.carry_out(session, job, lambda message: None)))
+    for error in filter(None, (manage.failure(job, one) for one in done)):
+        raise error
+    before, after = tell.difference(job.plan.steps, job.spec)
+    return Result(
+        changed=bool(job.plan.work),
+        actions=tell.actions(job.plan.work),
+        before=before,
+        after=after,
+        values={"template": manage.outcome(job, *done)},
+    )
+
+
+def main() -> None:
+    run(CONNECTION.merge(TEMPLATE), photon_template)
+
+
+if __name__ == "__main__":
+    main()
