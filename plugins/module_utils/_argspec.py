@@ -20,6 +20,8 @@ class ArgSpec:
     ``secret`` names options (or, with a dot, suboptions) whose values are never
     shown: Ansible's ``no_log`` on a dict would mask every "1" of a result, so
     these are left out of ``invocation`` and the system log by structure.
+    ``refused`` are options that a user may well expect, each with what to do
+    instead: it is said where Ansible would only list all that there are.
     """
 
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -29,6 +31,7 @@ class ArgSpec:
     required_if: tuple[tuple[Any, ...], ...] = ()
     required_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secret: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     def merge(self, other: ArgSpec) -> ArgSpec:
         """Both together; an option that both define is a mistake of ours."""
@@ -43,6 +46,7 @@ class ArgSpec:
             required_if=self.required_if + other.required_if,
             required_by={**self.required_by, **other.required_by},
             secret=self.secret + other.secret,
+            refused={**self.refused, **other.refused},
         )
 
     def module_arguments(self) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from typing import Any, NoReturn, TypeVar
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import ArgSpec
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InvalidOption
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InvalidOption, Unsupported
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import sdk
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import (
     Connection,
@@ -141,7 +141,18 @@ class _Module(AnsibleModule):  # type: ignore[misc]
     """AnsibleModule that leaves option values out of the system log: some are secrets inside plain dicts."""
 
     def __init__(self, spec: ArgSpec) -> None:
+        self._spec = spec
         super().__init__(supports_check_mode=True, **spec.module_arguments())
+
+    def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
+        """Fail; for options that are refused on purpose, with what to do instead."""
+        refused = sorted(self._spec.refused.keys() & self.params.keys())
+        if refused and msg.startswith("Unsupported parameters"):
+            told = "; ".join(f"{name}: {self._spec.refused[name]}" for name in refused)
+            msg = f"A container that is a VM has no such thing as {', '.join(refused)}. Leave it out; {told}."
+            kwargs = {"error_code": Unsupported.code, "options": refused, **kwargs}
+        super().fail_json(msg, **kwargs)
+        raise AssertionError("fail_json ends the process")
 
     def _log_invocation(self) -> None:
         self.log(f"Invoked with the options {', '.join(sorted(name for name, value in self.params.items() if value))}")

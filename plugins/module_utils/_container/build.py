@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import engine, secrets
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import Applied
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Marks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.options import DETERMINISTIC
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import LOG_FILE
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import (
@@ -166,3 +166,13 @@ def guest_spec(spec: ContainerSpec, *, vm: str, template_uuid: str, nonce: str, 
 def _mac(spec: ContainerSpec, action: Action, ground: Ground) -> str:
     written = str(spec.options.get("mac_address", ""))
     return action.identity.mac(vcenter=ground.vcenter) if written == DETERMINISTIC else written
+
+
+def annotation(identity: Identity, *, image: str, template: str) -> str:
+    """What an administrator reads at the VM in vCenter."""
+    service = f"service '{identity.service}'" + (f" of fleet '{identity.fleet}'" if identity.fleet else "")
+    return (
+        f"Container '{identity.name}' of {service}, image {image}, in a VM of its own: an instant clone of {template}, "
+        "made by bonneville.vsphere. Stop and start it as any VM; change it with instant_clone_container and remove it "
+        "with container_vm_absent."
+    )

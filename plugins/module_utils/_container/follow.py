@@ -54,7 +54,9 @@ class Follow:
 
     ``goal`` is one of this module's words, ``limit`` the time for it, and
     ``healthy_seconds`` what a health check gets once the container runs.
-    ``before`` is the status that stood when it was ordered to start again.
+    ``before`` is the status that stood when it was ordered to start again,
+    ``unread`` the nonce of an agent that could not read its spec. ``began`` is
+    where ``seconds`` are counted from.
     """
 
     moid: str
@@ -63,6 +65,8 @@ class Follow:
     goal: str
     limit: Deadline
     healthy_seconds: float = 0.0
+    began: float = field(default_factory=time.monotonic)
+    unread: str = field(default="", repr=False)
     before: protocol.Status | None = None
     restarted: bool = False
     status: protocol.Status | None = None
@@ -70,7 +74,6 @@ class Follow:
     over: bool = False
     ip: str = ""
     seconds: float = 0.0
-    _began: float = field(default_factory=time.monotonic)
     _was_on: bool = False
     _was_under_way: bool = False
     _old_end: Deadline | None = None
@@ -94,7 +97,7 @@ class Follow:
         if not reached and self.limit.passed:
             self.error, reached = self._late(), True
         if reached:
-            self.over, self.seconds = True, time.monotonic() - self._began
+            self.over, self.seconds = True, time.monotonic() - self.began
         return self.over
 
     def _judge(self, state: VmState) -> bool:
@@ -103,7 +106,9 @@ class Follow:
             raise self._failure(GuestFailed, "someone removed its VM meanwhile", "Run again")
         self._was_on = self._was_on or state.power == ON
         if self._was_on and state.power and state.power != ON:
-            raise self._failure(GuestFailed, f"its VM went {state.power}", "See the VM's events in vCenter, then run again")
+            raise self._failure(
+                GuestFailed, f"its VM went {state.power}", "See the VM's events in vCenter, then run again"
+            )
         self._raw = state.extra_config.get(protocol.KEY_STATUS, "")
         status = self._fresh(self._raw)
         if status is None:
@@ -112,7 +117,7 @@ class Follow:
         return self._reached(status)
 
     def _fresh(self, text: str) -> protocol.Status | None:
-        status = read_status(text, nonce=self.nonce)
+        status = read_status(text, nonce=self.nonce) or read_status(text, nonce=self.unread)
         if status is None:
             self._check_schema(text)
             return None

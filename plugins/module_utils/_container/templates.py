@@ -28,6 +28,9 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol, sealing
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import ON, Scope, VmFacts
 
+TEMPLATE_FOLDER = "bonneville-templates"
+"""Where template VMs are made and looked for, unless the user names another folder."""
+
 # A template VM's marks, beside those that container VMs have as well.
 KEY_PHASE = "bonneville.phase"
 KEY_SEALING_KEY = "bonneville.key"

@@ -1,0 +1,349 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Carrying a plan out: all clones at once, one wait for tasks and guests, and nothing half-done behind it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import follow, power
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ON, ContainerVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build, annotation
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import REMOVE as REMOVE_FAILED
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Manner
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.follow import Follow, follow_all
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
+    ADOPT,
+    HEALTHY,
+    PRESENT,
+    RECREATE,
+    REMOVE,
+    RENAME,
+    START,
+    STOP,
+    STOPPED,
+    UNCHANGED,
+    Action,
+    Plan,
+    Service,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import CloneOutcome, instant_clone
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import read_hardware
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
+
+Progress = Callable[[str], None]
+
+# Of a container that failed, what its error tells; all of it stands in the log port's file.
+_LAST_WORDS = 10
+
+
+@dataclass
+class Done:
+    """What a run did, by the containers' names. ``vms`` are the moids of those that it made."""
+
+    vms: dict[str, str] = field(default_factory=dict)
+    seconds: dict[str, float] = field(default_factory=dict)
+    statuses: dict[str, protocol.Status] = field(default_factory=dict)
+    errors: dict[str, BonnevilleError] = field(default_factory=dict)
+
+
+def carry_out(
+    session: Session,
+    plan: Plan,
+    *,
+    builds: Iterable[Build],
+    folder: Callable[[], str],
+    datacenter: str,
+    manner: Manner,
+    progress: Progress,
+) -> Done:
+    """Do what the plan says; failures stand in the outcome, each with its container.
+
+    Args:
+        builds: the prepared requests of all containers that the plan makes.
+        folder: makes the folder if it has to be made; its moid.
+        datacenter: its inventory path.
+
+    Raises: what ends a run as a whole: SessionLost, Unreachable.
+    """
+    with Watch(session, keys=(protocol.KEY_STATUS,)) as watch:
+        run = _Run(
+            session, plan, builds=tuple(builds), manner=manner, watch=watch, datacenter=datacenter, progress=progress
+        )
+        run.clear_the_way()
+        run.make(folder)
+        run.start()
+        run.listen()
+        run.switch()
+        run.settle()
+    return run.done
+
+
+class _Run:
+    """The state of one :func:`carry_out`, which calls its methods in their order."""
+
+    def __init__(
+        self,
+        session: Session,
+        plan: Plan,
+        *,
+        builds: tuple[Build, ...],
+        manner: Manner,
+        watch: Watch,
+        datacenter: str,
+        progress: Progress,
+    ) -> None:
+        self._session = session
+        self._plan = plan
+        self._builds = {build.action.identity.name: build for build in builds}
+        self._manner = manner
+        self._watch = watch
+        self._datacenter = datacenter
+        self._progress = progress
+        self._deadline = Deadline(manner.timeout)
+        self._began = time.monotonic()
+        self._follows: dict[str, Follow] = {}
+        self.done = Done()
+
+    def clear_the_way(self) -> None:
+        """What frees names, addresses and memory: removals, renames, stops."""
+        self._remove({action.name: vm for action in self._plan.of(REMOVE) if (vm := action.vm)})
+        self._note(
+            reconfigure_all(
+                self._session,
+                {vm.moid: Change(name=action.identity.name) for action in self._plan.of(RENAME) if (vm := action.vm)},
+                deadline=self._deadline,
+                names={vm.moid: vm.name for vm in self._standing(RENAME)},
+                watch=self._watch,
+            ),
+            {vm.moid: action.name for action in self._plan.of(RENAME) if (vm := action.vm)},
+        )
+        in_the_way = [vm for build in self._builds.values() if build.action.stop_first and (vm := build.action.vm)]
+        self._stop({vm.name: vm for vm in (*self._standing(STOP), *in_the_way) if vm.power != OFF})
+
+    def make(self, folder: Callable[[], str]) -> None:
+        """Clone all that is to be made, but for those whose way could not be cleared."""
+        wanted = [build for name, build in self._builds.items() if name not in self.done.errors]
+        if not wanted:
+            return
+        where = folder()
+        self._progress(f"cloning {len(wanted)} VMs")
+        instant_clone(
+            self._session,
+            [replace(build.request, folder=where) for build in wanted],
+            hardware=read_hardware(self._session, [build.seat.moid for build in wanted]),
+            watch=self._watch,
+            deadline=self._deadline,
+            per_source=self._manner.clones_per_template,
+            on_clone=self._cloned,
+        )
+
+    def _cloned(self, outcome: CloneOutcome) -> None:
+        name = outcome.request.key
+        build = self._builds[name]
+        if outcome.vm:
+            self.done.vms[name] = outcome.vm
+        if outcome.error:
+            self.done.errors[name] = outcome.error
+            return
+        self._follow(
+            build.action,
+            moid=outcome.vm,
+            nonce=build.marks.nonce,
+            unread=protocol.unread_nonce(build.request.extra_config[protocol.KEY_SPEC]),
+        )
+
+    def start(self) -> None:
+        """Order those to start that stand and do not run."""
+        starts = {action.name: action for action in self._plan.of(START)}
+        failed = power.start(
+            self._session,
+            [vm for action in starts.values() if (vm := action.vm)],
+            watch=self._watch,
+            deadline=self._deadline,
+        )
+        for name, action in starts.items():
+            assert action.vm is not None
+            error = failed[action.vm.moid]
+            if error:
+                self.done.errors[name] = error
+            else:
+                self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=action.vm.status)
+
+    def listen(self) -> None:
+        """Wait for all guests at once, those included that are on their way already."""
+        for action in self._plan.of(UNCHANGED, ADOPT):
+            awaits_end = (
+                not self._manner.detach and action.kind == UNCHANGED and action.vm and action.vm.phase == "running"
+            )
+            if action.vm and action.name not in self._follows and (action.waits or action.kind == ADOPT or awaits_end):
+                self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce)
+        follow_all(self._watch, list(self._follows.values()))
+        for name, one in self._follows.items():
+            self.done.seconds[name] = one.seconds
+            if one.status:
+                self.done.statuses[name] = one.status
+            if one.error:
+                self.done.errors[name] = one.error
+
+    def switch(self) -> None:
+        """Remove what was replaced; what failed goes too, and then what it was to replace stays."""
+        failed = [build for name, build in self._builds.items() if name in self.done.errors]
+        self._tell_last_words(failed)
+        if self._manner.on_failure == REMOVE_FAILED:
+            self._discard(failed)
+        self._start_again([build for build in failed if build.action.stop_first])
+        replaced = {
+            vm.name: vm
+            for name, build in self._builds.items()
+            if name not in self.done.errors and (vm := build.action.vm)
+        }
+        self._remove(replaced)
+
+    def settle(self) -> None:
+        """Give every VM its name and its words, and take the sealed spec out of its configuration."""
+        changes: dict[str, Change] = {}
+        names: dict[str, str] = {}
+        for name, build in self._builds.items():
+            moid = self.done.vms.get(name, "")
+            if not moid:
+                continue
+            replaces = build.action.kind == RECREATE and name not in self.done.errors
+            names[moid] = name
+            changes[moid] = Change(
+                name=name if replaces else None,
+                annotation=annotation(build.action.identity, image=build.spec.image, template=build.seat.name),
+                extra_config={protocol.KEY_SPEC: ""},
+            )
+        for action in self._plan.of(ADOPT):
+            if action.vm and action.name not in self.done.errors:
+                names[action.vm.moid] = action.name
+                image = str(action.vm.marks.applied.options.get("image", ""))
+                changes[action.vm.moid] = Change(
+                    annotation=annotation(action.identity, image=image, template=action.vm.marks.template),
+                    extra_config={protocol.KEY_SPEC: ""},
+                )
+        self._note(
+            reconfigure_all(self._session, changes, deadline=self._cleanup, names=names, watch=self._watch), names
+        )
+        self._stop_new()
+
+    # Single actions ------------------------------------------------------------
+
+    @property
+    def _cleanup(self) -> Deadline:
+        """What has been begun is brought to its end, even where the time for it is up."""
+        return Deadline(max(30.0, self._deadline.remaining()))
+
+    def _follow(
+        self, action: Action, *, moid: str, nonce: str, unread: str = "", before: protocol.Status | None = None
+    ) -> None:
+        self._follows[action.name] = Follow(
+            moid=moid,
+            name=action.name,
+            nonce=nonce,
+            unread=unread,
+            goal=follow.SPEAKING if action.kind == ADOPT else _goal(action.service, detach=self._manner.detach),
+            limit=self._deadline,
+            healthy_seconds=self._manner.healthy_seconds,
+            before=before,
+            restarted=action.kind == START,
+            began=self._began,
+        )
+
+    def _standing(self, kind: str) -> list[ContainerVm]:
+        return [action.vm for action in self._plan.of(kind) if action.vm]
+
+    def _remove(self, vms: Mapping[str, ContainerVm]) -> None:
+        found = power.remove(
+            self._session, [power.removal(vm) for vm in vms.values()], watch=self._watch, deadline=self._cleanup
+        )
+        self._note(found, {vm.moid: name for name, vm in vms.items()})
+
+    def _stop(self, vms: Mapping[str, ContainerVm]) -> None:
+        found = power.stop(
+            self._session, [power.removal(vm) for vm in vms.values()], watch=self._watch, deadline=self._cleanup
+        )
+        self._note(found, {vm.moid: name for name, vm in vms.items()})
+
+    def _discard(self, failed: Iterable[Build]) -> None:
+        """Remove what came to nothing; there is no container in it that deserves time to stop."""
+        doomed = {moid: build for build in failed if (moid := self.done.vms.pop(build.action.identity.name, ""))}
+        found = power.remove(
+            self._session,
+            [power.Removal(moid=moid, name=build.request.name, power=ON, force=True) for moid, build in doomed.items()],
+            watch=self._watch,
+            deadline=self._cleanup,
+        )
+        for moid, error in found.items():
+            if error:
+                name = doomed[moid].action.identity.name
+                self.done.vms[name] = moid
+                _add(self.done.errors[name], f"and its VM could not be removed: {error.message}")
+
+    def _start_again(self, failed: Iterable[Build]) -> None:
+        """The one that had to make room runs again when the new one failed."""
+        old = {vm.moid: build for build in failed if (vm := build.action.vm)}
+        found = power.start(
+            self._session, [vm for build in old.values() if (vm := build.action.vm)],
+            watch=self._watch, deadline=self._cleanup,
+        )  # fmt: skip
+        for moid, error in found.items():
+            words = (
+                f"and the old one could not be started again: {error.message}"
+                if error
+                else "so the old one was started again"
+            )
+            _add(self.done.errors[old[moid].action.identity.name], words)
+
+    def _stop_new(self) -> None:
+        """A new container that is to be stopped was made, not started; its VM goes off."""
+        moids = {
+            moid: name
+            for name, build in self._builds.items()
+            if build.action.service.state == STOPPED
+            and (moid := self.done.vms.get(name))
+            and name not in self.done.errors
+        }
+        stops = [power.Removal(moid=moid, name=name, power=ON) for moid, name in moids.items()]
+        self._note(power.stop(self._session, stops, watch=self._watch, deadline=self._cleanup), moids)
+
+    def _tell_last_words(self, failed: Iterable[Build]) -> None:
+        """The last lines of a container that ended are most of its error; its VM may not be there to ask later."""
+        logs = {
+            f"{build.request.log}": build
+            for build in failed
+            if (status := self.done.statuses.get(build.action.identity.name)) and status.container
+        }
+        for path, text in last_lines(self._session, list(logs), datacenter=self._datacenter, lines=_LAST_WORDS).items():
+            error = self.done.errors[logs[path].action.identity.name]
+            error.details["output"] = list(text.lines)
+            if text.lines:
+                _add(error, "its last output: " + " | ".join(text.lines[-3:]))
+
+    def _note(self, outcome: Mapping[str, BonnevilleError | None], names: Mapping[str, str]) -> None:
+        for moid, error in outcome.items():
+            if error:
+                self.done.errors.setdefault(names[moid], error)
+
+
+def _goal(service: Service, *, detach: bool) -> str:
+    if service.state in (PRESENT, STOPPED):
+        return follow.CREATED
+    if not detach:
+        return follow.ENDED
+    return follow.HEALTHY if service.state == HEALTHY else follow.RUNNING
+
+
+def _add(error: BonnevilleError, words: str) -> None:
+    error.why = f"{error.why}; {words}".rstrip(".")

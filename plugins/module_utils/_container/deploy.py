@@ -1,0 +1,217 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A run from what is wanted to what stands: survey, plan, prepare, apply, and the report."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done, Progress, carry_out
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Desired
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.placing import all_seats, prepare
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import container_vms
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.report import describe
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import RECREATE, REMOVE, RENAME, Plan
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Survey, survey
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
+    BonnevilleError,
+    ContainerFailed,
+    NotFound,
+    Several,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import read_scope, read_vms
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+
+# What a job's output may be in a result; all of it stands in the log port's file until its VM is removed.
+_OUTPUT_LINES = 10_000
+
+Guard = Callable[[Plan, Callable[[Plan], None]], bool]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """What a run came to. ``containers`` are as ``describe`` returns them, in the order of the services' ordinals."""
+
+    plan: Plan
+    containers: tuple[Mapping[str, Any], ...]
+    errors: Mapping[str, BonnevilleError] = field(default_factory=dict)
+
+    @property
+    def changed(self) -> bool:
+        return bool(self.plan.work)
+
+    @property
+    def before(self) -> dict[str, Any]:
+        """The diff's first half: every container that is worked on, by its name."""
+        return {action.name: dict(action.before) or {"state": "absent"} for action in self.plan.work}
+
+    @property
+    def after(self) -> dict[str, Any]:
+        return {
+            action.name: {"state": "absent"}
+            if action.kind == REMOVE
+            else {**action.after, "state": action.service.state}
+            for action in self.plan.work
+        }
+
+    @property
+    def values(self) -> dict[str, Any]:
+        """For a result: the containers, and the parts of the one container that has no number."""
+        values: dict[str, Any] = {"containers": list(self.containers)}
+        if len(self.containers) == 1 and self.containers[0]["ordinal"] is None:
+            values |= {part: self.containers[0][part] for part in ("container", "vm", "phase")}
+        return values
+
+    @property
+    def actions(self) -> list[dict[str, Any]]:
+        return [action.document() for action in self.plan.work]
+
+    def check(self) -> None:
+        """Raise what failed, with all that is known beside it."""
+        if not self.errors:
+            return
+        details = {**self.values, "changed": self.changed, "actions": self.actions}
+        errors = [self.errors[name] for name in sorted(self.errors)]
+        if len(errors) > 1:
+            total = len({action.name for action in self.plan.actions})
+            raise Several(f"{len(errors)} of {total} containers are not as they should be", errors, details=details)
+        errors[0].details = {**details, **errors[0].details}
+        raise errors[0]
+
+
+def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progress = lambda text: None) -> Report:
+    """Bring services to what is desired.
+
+    Args:
+        guard: carries the plan out by the function that it is given, or does not, in check mode; whether it did.
+        progress: is told what happens, in words.
+
+    Raises: what was found before anything was changed. What fails afterwards
+    stands in the report.
+    """
+    seen = survey(session, services=desired.services, places=desired.places)
+    specs = [service.spec for service in desired.services if service.spec]
+    places = all_seats(seen, sorted({spec.template for spec in specs}))
+    planned = plan(
+        services=desired.services,
+        vms=seen.vms,
+        taken=seen.taken,
+        held_images={(spec.template, spec.image): places[spec.template].image_ids(spec.image) for spec in specs},
+        vcenter=seen.vcenter,
+    )
+    planned.check()
+    builds = prepare(planned, seen, places)
+    run = _Run(session, desired, seen, builds, progress)
+    waits = any(action.waits for action in planned.actions) or not desired.manner.detach
+    if (planned.work or waits) and guard(planned, run.carry_out):
+        return run.report(planned)
+    standing = [action.vm for action in planned.actions if action.vm and action.kind not in (REMOVE, RENAME)]
+    return Report(plan=planned, containers=tuple(describe(vm) for vm in standing))
+
+
+class _Run:
+    """What a run that changes something keeps on its way."""
+
+    def __init__(
+        self, session: Session, desired: Desired, seen: Survey, builds: tuple[Build, ...], progress: Progress
+    ) -> None:
+        self._session = session
+        self._desired = desired
+        self._seen = seen
+        self._builds = builds
+        self._progress = progress
+        self._done = Done()
+        self._made_folder = ""
+
+    def carry_out(self, planned: Plan) -> None:
+        self._done = carry_out(
+            self._session,
+            planned,
+            builds=self._builds,
+            folder=self._folder,
+            datacenter=self._seen.datacenter.path,
+            manner=self._desired.manner,
+            progress=self._progress,
+        )
+
+    def report(self, planned: Plan) -> Report:
+        """Read what stands now, once for all; a job's output with it, and then its VM goes, where that was asked for."""
+        errors = dict(self._done.errors)
+        vms = self._read([*self._done.vms.values(), *_standing(planned, failed=errors)])
+        documents = {vm.moid: self._describe(vm) for vm in vms}
+        if not self._desired.manner.detach:
+            self._jobs(vms, documents, errors)
+        ordered = sorted(vms, key=lambda vm: (vm.marks.fleet, vm.marks.service, vm.marks.ordinal.zfill(9)))
+        return Report(plan=planned, containers=tuple(documents[vm.moid] for vm in ordered), errors=errors)
+
+    def _read(self, moids: list[str]) -> tuple[ContainerVm, ...]:
+        """These VMs as they are now; one that someone removed meanwhile is left out."""
+        try:
+            scope = read_scope(self._session, vms=moids)
+        except NotFound as error:
+            if not is_gone(error):
+                raise
+            scope = read_scope(self._session, vms=read_vms(self._session, moids))
+        paths = {**self._seen.scope.folders, self._made_folder: self._desired.places.folder}
+        placed = (replace(facts, folder=paths.get(facts.folder_moid)) for facts in scope.vms)
+        return container_vms(replace(scope, vms=tuple(placed))).ours
+
+    def _folder(self) -> str:
+        if self._seen.folder:
+            return self._seen.folder.moid
+        path = self._desired.places.folder
+        self._made_folder = ensure_folder(self._session, datacenter=self._seen.datacenter, path=path).moid
+        return self._made_folder
+
+    def _describe(self, vm: ContainerVm) -> dict[str, Any]:
+        document = describe(vm)
+        seconds = self._done.seconds.get(vm.name)
+        return document if seconds is None else {**document, "seconds": round(seconds, 3)}
+
+    def _jobs(
+        self, vms: tuple[ContainerVm, ...], documents: Mapping[str, dict[str, Any]], errors: dict[str, BonnevilleError]
+    ) -> None:
+        paths = [vm.log_path for vm in vms]
+        logs = last_lines(self._session, paths, datacenter=self._seen.datacenter.path, lines=_OUTPUT_LINES)
+        for vm in vms:
+            code = vm.container.exit_code if vm.container else None
+            documents[vm.moid]["container"] = {
+                **(documents[vm.moid]["container"] or {}),
+                "output": "\n".join(logs[vm.log_path].lines),
+            }
+            if code:
+                errors.setdefault(vm.name, _job_failed(vm.name, code))
+        if self._desired.manner.cleanup:
+            found = power.remove(self._session, [power.removal(vm, force=True) for vm in vms], deadline=Deadline(60.0))
+            errors |= {vm.name: error for vm in vms if (error := found[vm.moid])}
+
+
+def _standing(planned: Plan, *, failed: Collection[str] = ()) -> dict[str, ContainerVm]:
+    """The VMs that are there before and after, by moid: one whose replacement failed still is."""
+    return {
+        action.vm.moid: action.vm
+        for action in planned.actions
+        if action.vm and action.kind != REMOVE and (action.kind != RECREATE or action.name in failed)
+    }
+
+
+def _job_failed(name: str, code: int) -> ContainerFailed:
+    return ContainerFailed(
+        "The container ended with a failure",
+        obj=name,
+        why=f"its exit code is {code}",
+        next_step="See its output in container.output, or say in failed_when which exit codes are fine",
+        details={"reason": {"code": "container_exited", "message": f"exited with code {code}"}},
+    )

@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Which containers to look for outside of their folder, because someone may have moved their VMs. Pure.
+
+A VM's BIOS UUID is known before the VM exists, so it is found wherever it is;
+but each UUID is a call of its own. Where a container is missing among its
+siblings, all its UUIDs are looked for. Where the last ones are missing, as
+when a service is made or grows, the two ends of that row tell: only if one of
+them stands elsewhere are the others looked for as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import SLOTS, Identity
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import Service
+
+
+def whom_to_look_for(
+    services: Iterable[Service], standing: Iterable[ContainerVm], *, vcenter: str
+) -> Iterator[tuple[str, ...]]:
+    """The BIOS UUIDs to look for first, and those to look for if any of the first was found."""
+    first: list[Identity] = []
+    then: list[Identity] = []
+    vms = tuple(standing)
+    for service in services:
+        there = {vm.marks.ordinal for vm in vms if vm.is_of(service.identity(vm.marks.ordinal), vcenter=vcenter)}
+        wanted = service.identities or ((service.identity(""),) if not there else ())
+        row = _last_missing(wanted, there)
+        first += [one for one in wanted if one.ordinal not in there and one not in row]
+        first += dict.fromkeys((*row[:1], *row[-1:]))
+        then += row[1:-1]
+    for identities in (first, then):
+        if identities:
+            yield tuple(one.bios_uuid(vcenter=vcenter, slot=slot) for one in identities for slot in SLOTS)
+
+
+def _last_missing(wanted: tuple[Identity, ...], there: set[str]) -> tuple[Identity, ...]:
+    """The unbroken row of missing containers at the end."""
+    row: list[Identity] = []
+    for identity in reversed(wanted):
+        if identity.ordinal in there:
+            break
+        row.append(identity)
+    return tuple(reversed(row))
