@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import signal
 import subprocess
@@ -17,7 +18,7 @@ import requests
 
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
-BINARY = BUILD / "lab"
+BINARY = Path(os.environ.get("BONNEVILLE_LAB", BUILD / "lab"))
 # The first start of docker guests builds their root by debootstrap: about a minute, more on a slow mirror.
 START_SECONDS = {"scripted": 60, "docker": 900}
 
@@ -105,7 +106,7 @@ class LabDidNotStart(RuntimeError):
 def running_lab(*, guests: str, hosts: int = 3, arguments: tuple[str, ...] = (), verbose: bool = False) -> Iterator[Lab]:
     """A lab for the time of the block. With ``verbose`` its progress goes to our own stderr."""
     if not BINARY.exists():
-        raise LabDidNotStart(f"{BINARY.relative_to(ROOT)} is not built: run 'make setup'")
+        raise LabDidNotStart(f"{BINARY} is not built: run 'make setup'")
     with tempfile.TemporaryDirectory(prefix="bonneville-lab-") as scratch:
         directory = Path(scratch)
         command = [str(BINARY), "serve", "--guests", guests, "--hosts", str(hosts), "--dir", str(directory / "state")]

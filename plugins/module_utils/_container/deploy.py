@@ -60,9 +60,7 @@ class Report:
     @property
     def after(self) -> dict[str, Any]:
         return {
-            action.name: {"state": "absent"}
-            if action.kind == REMOVE
-            else {**action.after, "state": action.service.state}
+            action.name: {"state": "absent"} if action.kind == REMOVE else dict(action.after)
             for action in self.plan.work
         }
 

@@ -111,7 +111,7 @@ def _container(
     if spec is None:
         return
     if not candidates:
-        after = {"image": spec.image, "template": spec.template}
+        after = {"image": spec.image, "template": spec.template, "state": service.state}
         yield Action(
             kind=CREATE, identity=identity, service=service, reason="it does not exist", slot=SLOTS[0],
             waits=True, after=after,
