@@ -71,6 +71,7 @@ func (a *API) routes() map[string]Handler {
 		"POST /scripted":                 a.script,
 		"POST /switch":                   a.flip,
 		"POST /sessions/expire":          func(*http.Request) (any, error) { a.vc.ExpireSessions(); return nil, nil },
+		"POST /leases/expire":            func(*http.Request) (any, error) { a.vc.ExpireLeases(); return nil, nil },
 		"POST /vcenter/restart":          a.restart,
 		"POST /vms":                      a.addVM,
 		"POST /vms/{name}/{operation}":   a.operate,

@@ -174,3 +174,19 @@ func TestFullDatastoreRefusesAClone(t *testing.T) {
 	_, err = b.instantClone(source, named("fits now"))
 	b.must(err)
 }
+
+func TestSessionCountsFromItsLogin(t *testing.T) {
+	b := newBench(t)
+	before := b.vc.State().Sessions
+	idle := session.NewManager(login(t, b.ctx, b.vc))
+	if n := b.vc.State().Sessions; n != before+1 {
+		t.Errorf("%d sessions after a login, %d before it", n, before)
+	}
+	b.vc.ExpireSessions()
+	if n := b.vc.State().Sessions; n != 0 {
+		t.Errorf("%d sessions after all have expired", n)
+	}
+	if err := idle.Logout(b.ctx); faultOf(err) != "NotAuthenticated" {
+		t.Error("a session that made no call has outlived its end:", err)
+	}
+}

@@ -68,6 +68,9 @@ func goName(method string) string {
 
 func (v *VCenter) dispatch(ctx *simulator.Context, m *simulator.Method) (mo.Reference, types.BaseMethodFault) {
 	if ctx.Session == nil {
+		if m.This.Type == "SessionManager" && m.Name == "Login" {
+			return &sessionMethods{override{Self: m.This, v: v}}, nil
+		}
 		return nil, nil
 	}
 	v.sessions.note(ctx.Session)

@@ -147,6 +147,10 @@ func (g *gate) answer(w http.ResponseWriter, r *http.Request, c call, next http.
 		return
 	}
 	if rule := g.rules.take(g.v, c, overridden(c.This.Type, c.Method)); rule != nil {
+		if rule.After && !rule.Task {
+			// What is answered here goes nowhere.
+			next.ServeHTTP(nowhere{}, r)
+		}
 		if g.misbehave(w, r, c, rule) {
 			return
 		}
@@ -169,6 +173,8 @@ func (g *gate) misbehave(w http.ResponseWriter, r *http.Request, c call, rule *R
 	switch rule.Fault {
 	case "":
 		return false // a delay only
+	case "http500":
+		http.Error(w, "500 Internal Server Error", http.StatusInternalServerError)
 	case "http503":
 		http.Error(w, "503 Service Unavailable", http.StatusServiceUnavailable)
 	case "reset":
@@ -258,6 +264,13 @@ func (r *recorder) Write(b []byte) (int, error) {
 	}
 	return r.ResponseWriter.Write(b)
 }
+
+// nowhere is a client that is gone.
+type nowhere struct{}
+
+func (nowhere) Header() http.Header         { return http.Header{} }
+func (nowhere) Write(b []byte) (int, error) { return len(b), nil }
+func (nowhere) WriteHeader(int)             {}
 
 func pause(ctx context.Context, d time.Duration) {
 	if d <= 0 {

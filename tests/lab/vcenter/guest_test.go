@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/vmware/govmomi/object"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/types"
 
 	"bonneville.vsphere/lab/vcenter"
@@ -172,6 +173,20 @@ func TestRulesForTasks(t *testing.T) {
 		}
 		b.find("/DC0/vm/" + name) // a task that fails late leaves its VM
 	}
+	_, err = b.vc.AddRule(vcenter.Rule{Method: "InstantClone_Task", After: true, Fault: "DuplicateName"})
+	if err == nil {
+		t.Error("a call that was carried out and says that it was not")
+	}
+	_, err = b.vc.AddRule(vcenter.Rule{Method: "InstantClone_Task", After: true, Fault: "reset", NewName: "unheard"})
+	b.must(err)
+	spec := named("unheard")
+	if _, err = methods.InstantClone_Task(b.ctx, b.client, &types.InstantClone_Task{This: source, Spec: spec}); err == nil {
+		t.Error("the answer was not lost")
+	}
+	b.eventually("the clone whose call had no answer stands", func() bool {
+		ref, err := object.NewSearchIndex(b.client).FindByInventoryPath(b.ctx, "/DC0/vm/unheard")
+		return err == nil && ref != nil
+	})
 	begin := time.Now()
 	_, err = b.vc.AddRule(vcenter.Rule{Method: "InstantClone_Task", DelayMS: 100})
 	b.must(err)

@@ -17,6 +17,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 
 	"bonneville.vsphere/lab/ova"
+	"bonneville.vsphere/lab/vcenter"
 )
 
 func readStatus(text string) (boot string, ready bool) {
@@ -129,5 +130,44 @@ func TestImportWithoutItsDiskFails(t *testing.T) {
 	}
 	if n := len(b.vc.State().VMs); n > 0 {
 		t.Errorf("%d VMs left", n)
+	}
+}
+
+func TestBrokenUploads(t *testing.T) {
+	b := newBench(t)
+	for _, fault := range []string{"http500", "reset"} {
+		lease, spec := b.lease("broken")
+		info, err := lease.Wait(b.ctx, spec.FileItem)
+		b.must(err)
+		_, err = b.vc.AddRule(vcenter.Rule{Method: "upload", Fault: fault, Entity: "broken"})
+		b.must(err)
+		updater := lease.StartUpdater(b.ctx, info) // it reads the upload's progress
+		item := info.Items[0]
+		disk := members(b.T)[item.Path]
+		err = lease.Upload(b.ctx, item, bytes.NewReader(disk), soap.Upload{ContentLength: int64(len(disk))})
+		updater.Done()
+		if err == nil {
+			t.Errorf("%s: the upload succeeded", fault)
+		}
+		if err = lease.Complete(b.ctx); err == nil {
+			t.Errorf("%s: an import without its disk was completed", fault)
+		}
+		if s := b.vc.State(); len(s.VMs) > 0 || s.Leases > 0 {
+			t.Errorf("%s: left: %+v", fault, s)
+		}
+	}
+}
+
+func TestExpiredLeaseRemovesItsVM(t *testing.T) {
+	b := newBench(t)
+	lease, spec := b.lease("forgotten")
+	_, err := lease.Wait(b.ctx, spec.FileItem)
+	b.must(err)
+	b.vc.ExpireLeases()
+	if err = lease.Progress(b.ctx, 50); faultOf(err) != "InvalidState" {
+		t.Error("a lease that is over was prolonged:", err)
+	}
+	if s := b.vc.State(); len(s.VMs) > 0 || s.Leases > 0 {
+		t.Errorf("left: %+v", s)
 	}
 }

@@ -141,6 +141,11 @@ func (l *lease) timeout() {
 	l.abort(l.v.background(), &types.Timedout{})
 }
 
+// ExpireLeases ends every import, as silence of its client does.
+func (v *VCenter) ExpireLeases() {
+	v.leases.Range(func(_, l any) bool { l.(*lease).timeout(); return true })
+}
+
 // sessionEnded is the end of the session that the lease belongs to.
 func (l *lease) sessionEnded() { l.abort(l.v.background(), &types.NotAuthenticated{}) }
 

@@ -14,10 +14,10 @@ import (
 // Rule makes calls or tasks fail or wait.
 type Rule struct {
 	ID     int    `json:"id"`
-	Method string `json:"method"` // SOAP name, such as InstantClone_Task; "any" or "" for all
+	Method string `json:"method"` // SOAP name, such as InstantClone_Task, or upload; "any" or "" for all of SOAP
 	Task   bool   `json:"task"`   // the task fails or waits, not the call
-	After  bool   `json:"after"`  // with Task: the work is done, and the task fails all the same
-	// Fault is a vim25 fault's type, or http503, reset, hang; empty: only wait.
+	After  bool   `json:"after"`  // the work is done, and the task fails, or the call's answer is lost, all the same
+	// Fault is a vim25 fault's type, or http500, http503, reset, hang; empty: only wait.
 	Fault     string `json:"fault"`
 	Message   string `json:"message"`
 	Entity    string `json:"entity"`    // pattern of the name of the object called (for a clone: its source)
@@ -54,6 +54,9 @@ func (r *Rule) fault(object types.ManagedObjectReference) types.BaseMethodFault 
 	return f
 }
 
+// uploadMethod is what rules call the upload of a disk, which is no SOAP call.
+const uploadMethod = "upload"
+
 var faultType = types.TypeFunc()
 
 func newFault(name string) (types.BaseMethodFault, bool) {
@@ -75,13 +78,16 @@ type rules struct {
 // AddRule adds a rule for calls to come.
 func (v *VCenter) AddRule(r Rule) (int, error) {
 	switch r.Fault {
-	case "", "http503", "reset", "hang":
+	case "", "http500", "http503", "reset", "hang":
 		if r.Task && r.Fault != "" {
 			return 0, fmt.Errorf("a task cannot fail by %q", r.Fault)
 		}
 	default:
 		if _, ok := newFault(r.Fault); !ok {
 			return 0, fmt.Errorf("vSphere has no fault %q", r.Fault)
+		}
+		if r.After && !r.Task {
+			return 0, fmt.Errorf("a call that was carried out cannot answer with %q", r.Fault)
 		}
 	}
 	for _, pattern := range []string{r.Entity, r.NewName} {
@@ -145,7 +151,7 @@ func (s *rules) find(match func(*Rule) bool) *Rule {
 }
 
 func (r *Rule) matches(method string, entity, newName func() string) bool {
-	if r.Method != "" && r.Method != "any" && r.Method != method {
+	if all := r.Method == "" || r.Method == "any"; r.Method != method && !(all && method != uploadMethod) {
 		return false
 	}
 	if r.Entity != "" {

@@ -10,7 +10,7 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// sessions knows the registry of every session that has made a call, which the
+// sessions knows the registry of every session from its login on, which the
 // simulator keeps to itself: to count what clients leave behind and to clear up
 // after those that never log out.
 type sessions struct {
@@ -73,6 +73,18 @@ func (v *VCenter) endSession(key string, registry *simulator.Registry) {
 
 // sessionMethods stands in for the session manager.
 type sessionMethods struct{ override }
+
+// Login begins a session, which counts and can be ended even if it never makes a call.
+func (m *sessionMethods) Login(ctx *simulator.Context, req *types.Login) soap.HasFault {
+	if ctx.Session != nil {
+		m.enter(ctx) // logged in already: the simulator refuses it
+	}
+	res := m.v.registry().SessionManager().Login(ctx, req)
+	if ctx.Session != nil {
+		m.v.sessions.note(ctx.Session)
+	}
+	return res
+}
 
 // Logout ends the session as the simulator does, and then what it leaves.
 func (m *sessionMethods) Logout(ctx *simulator.Context, req *types.Logout) soap.HasFault {

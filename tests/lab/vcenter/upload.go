@@ -41,6 +41,7 @@ func (v *VCenter) serveNFC(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "only POST and PUT", http.StatusMethodNotAllowed)
 	case r.ContentLength < 0:
 		http.Error(w, "a Content-Length is needed", http.StatusLengthRequired)
+	case v.breakUpload(w, r, l):
 	default:
 		if err := l.receive(u, r.Body); err != nil {
 			http.Error(w, err.Error(), http.StatusInternalServerError)
@@ -48,6 +49,20 @@ func (v *VCenter) serveNFC(w http.ResponseWriter, r *http.Request) {
 		}
 		w.WriteHeader(http.StatusCreated)
 	}
+}
+
+// breakUpload does what a rule says to an upload when half of it is there, and
+// reports whether that was its end.
+func (v *VCenter) breakUpload(w http.ResponseWriter, r *http.Request, l *lease) bool {
+	c := call{Method: uploadMethod, This: l.vm}
+	rule := v.gate.rules.take(v, c, false)
+	if rule == nil {
+		return false
+	}
+	if rule.Fault != "" {
+		_, _ = io.CopyN(io.Discard, r.Body, r.ContentLength/2)
+	}
+	return v.gate.misbehave(w, r, c, rule)
 }
 
 func (l *lease) receive(u *upload, body io.Reader) error {
