@@ -346,7 +346,7 @@ def test_a_disk_that_stays_attached_saves_the_vm(
 ) -> None:
     moids = clone("disk-stuck", replicas=2)
     path = attach_foreign_disk(session, scripted_lab, moids["disk-stuck-0"])
-    with scripted_lab.fault(method="ReconfigVM_Task", task=True, fault="ResourceInUse", times=-1):
+    with scripted_lab.fault(method="ReconfigVM_Task", task=True, fault="InvalidDeviceSpec", times=-1):
         result = absent(service="disk-stuck")
     assert result["failed"]
     assert "disk-stuck-0" in result["msg"]

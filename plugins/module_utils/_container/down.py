@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,9 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     InUse,
     NotFound,
     PermissionMissing,
+    SessionLost,
     TaskFailed,
+    Unreachable,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import Read, read
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
@@ -28,6 +31,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import options
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, config_spec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 Outcomes = dict[str, BonnevilleError | None]
@@ -38,6 +42,8 @@ _POWER_OFF = "Cannot power off the container VM"
 _DETACH = "Cannot detach the disks that are not the container VM's own from"
 _DESTROY = "Cannot delete the container VM"
 _READ = "Cannot read the container VMs that are to be deleted"
+_BUSY = ("TaskInProgress", "ResourceInUse")
+_TRIES = 6  # of one step, over 8 seconds
 _PROPERTIES = ("name", "config.uuid", "config.extraConfig", "config.files.vmPathName", "config.hardware.device")
 
 
@@ -61,6 +67,16 @@ def removal(vm: ContainerVm, *, force: bool = False) -> Removal:
     """A container VM's removal, with the stop timeout that it was made with."""
     timeout = vm.marks.applied.options.get("stop_timeout", OPTIONS["stop_timeout"].default)
     return Removal(moid=vm.moid, name=vm.name, power=vm.power, stop_timeout=float(timeout), force=force)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Again:
+    """A step to be taken again after a pause, and why it was not taken before."""
+
+    what: str
+    vm: Removal
+    error: BonnevilleError
+    pause: Deadline
 
 
 class Down:
@@ -87,53 +103,37 @@ class Down:
         self.outcomes: Outcomes = {}
         self.stopping: dict[str, Deadline] = {}  # guests that were asked, by moid: when their time is up
         self.tasks: dict[str, tuple[str, Removal]] = {}  # by the task's moid: what it fails to do, if it fails
+        self.later: list[_Again] = []
+        self.up: list[Removal] = []  # to be asked
         self.hard: list[Removal] = []  # to lose their power
         self.off: list[Removal] = []
-        self.detached: set[str] = set()
+        self._detached: set[str] = set()
+        self._tries: Counter[tuple[str, str]] = Counter()  # by the step and the VM
         self._new: list[Any] = []  # tasks to follow with the next exchange
         self._ended: list[str] = []  # tasks to drop with it
 
     def run(self) -> Outcomes:
         self.watch.add(vms=self.vms)
-        self._go_down()
+        for vm in self.vms.values():
+            power = self.watch.vms[vm.moid].power or vm.power
+            (self.off if power == OFF else self.up if power == ON and not vm.force else self.hard).append(vm)
         while True:
             self._go_on()
-            if not self.stopping and not self.tasks:
+            if not self.stopping and not self.tasks and not self.later:
                 break
             if self.deadline.passed:
                 self._give_up()
                 break
-            nearest = min((self.deadline, *self.stopping.values()), key=Deadline.remaining)
-            self.watch.wait(nearest)
+            pauses = (again.pause for again in self.later)
+            nearest = min((self.deadline, *self.stopping.values(), *pauses), key=Deadline.remaining)
             self.watch.pause(nearest)
+            self.watch.wait(nearest)
             self._look()
         return {moid: self.outcomes[moid] for moid in self.vms}
 
     def leave(self) -> None:
         """Drop from a watch that goes on what is followed no longer."""
         self.watch.exchange(drop_tasks=[*self._ended, *self.tasks])
-
-    def _go_down(self) -> None:
-        """Ask every guest that can be asked; the others go the hard way, or are off."""
-        asked = []
-        for vm in self.vms.values():
-            power = self.watch.vms[vm.moid].power or vm.power
-            if power == OFF:
-                self.off.append(vm)
-            elif power == ON and not vm.force:
-                asked.append(vm)
-            else:
-                self.hard.append(vm)
-        for vm, error in zip(asked, self.session.in_parallel(self._shut_down, asked), strict=True):
-            if error is None:
-                self.stopping[vm.moid] = self.deadline.sooner(vm.stop_timeout + self.grace)
-            elif _is_gone(error) or isinstance(error, PermissionMissing):
-                self._failed(_SHUT_DOWN, vm, error)
-            else:
-                self.hard.append(vm)  # its Tools do not run
-
-    def _shut_down(self, vm: Removal) -> Any:
-        return attempt(_SHUT_DOWN, vm.name, self.session.managed("VirtualMachine", vm.moid).ShutdownGuest)
 
     def _look(self) -> None:
         """What has become of tasks, and of guests that were asked."""
@@ -150,6 +150,7 @@ class Down:
             elif what == _POWER_OFF:
                 self._went_off(vm)
             else:
+                self._detached.add(vm.moid)
                 self.off.append(vm)
         for moid, limit in list(self.stopping.items()):
             state = self.watch.vms[moid]
@@ -164,7 +165,12 @@ class Down:
             del self.stopping[moid]
 
     def _go_on(self) -> None:
-        """The next step of each that is ready for one; one change of the view for all."""
+        """The next step of each that is ready for one."""
+        due, self.later = _split(self.later)
+        for again in due:
+            {_SHUT_DOWN: self.up, _POWER_OFF: self.hard}.get(again.what, self.off).append(again.vm)
+        up, self.up = self.up, []
+        self._ask(up)
         hard, self.hard = self.hard, []
         self._begin(_POWER_OFF, hard, lambda vm: self._managed(vm).PowerOffVM_Task)
         off, self.off = self.off, []
@@ -176,6 +182,21 @@ class Down:
         if self._new:
             self.watch.exchange(tasks=self._new, drop_tasks=self._ended)
             self._new, self._ended = [], []
+
+    def _ask(self, vms: Sequence[Removal]) -> None:
+        """Ask guests to shut down; one that cannot be asked loses its power."""
+        for vm, error in zip(vms, self.session.in_parallel(self._shut_down, vms), strict=True):
+            asked_before = self._tries[_SHUT_DOWN, vm.moid] > 0
+            if error is None or (asked_before and fault_of(error) == "ToolsUnavailable"):
+                # Where the answer of the first call was lost, the guest may be on its way down already.
+                self.stopping[vm.moid] = self.deadline.sooner(vm.stop_timeout + self.grace)
+            elif _is_gone(error) or isinstance(error, PermissionMissing | Unreachable):
+                self._failed(_SHUT_DOWN, vm, error)
+            else:
+                self.hard.append(vm)
+
+    def _shut_down(self, vm: Removal) -> Any:
+        return attempt(_SHUT_DOWN, vm.name, self._managed(vm).ShutdownGuest)
 
     def _dispose(self, off: Sequence[Removal]) -> None:
         """Delete what is off, once nothing hangs on it that is not its own."""
@@ -198,7 +219,6 @@ class Down:
                 self._settle(vm, error)
             else:
                 (holding if foreign[vm.moid] else doomed).append(vm)
-        self.detached |= {vm.moid for vm in holding}
         self._begin(_DETACH, holding, lambda vm: lambda: self._detach(vm, foreign[vm.moid]))
         self._begin(_DESTROY, doomed, lambda vm: self._managed(vm).Destroy_Task)
 
@@ -212,7 +232,7 @@ class Down:
                 next_step="See the VM's events in vCenter",
                 details={"moid": vm.moid},
             )
-        if foreign and vm.moid in self.detached:
+        if foreign and vm.moid in self._detached:
             named = ", ".join(disk.files[0] if disk.files else disk.label for disk in foreign)
             return InUse(
                 _DESTROY,
@@ -241,8 +261,18 @@ class Down:
             self._gone(vm)
         elif what == _POWER_OFF and fault_of(error) == "InvalidPowerState":
             self._went_off(vm)  # by itself
+        elif self._may_try_again(what, vm, error):
+            pause = Deadline(BACKOFF * 2 ** (self._tries[what, vm.moid] - 1))
+            self.later.append(_Again(what=what, vm=vm, error=error, pause=pause))
         else:
             self._settle(vm, error)
+
+    def _may_try_again(self, what: str, vm: Removal, error: BonnevilleError) -> bool:
+        """After a lost answer, and where another task works on the VM, which may be that call's: none hurts twice."""
+        if not isinstance(error, Unreachable) and fault_of(error) not in _BUSY:
+            return False
+        self._tries[what, vm.moid] += 1
+        return self._tries[what, vm.moid] < _TRIES
 
     def _went_off(self, vm: Removal) -> None:
         """Whoever starts it again looks at the watch, so what stays has to be seen as off there."""
@@ -277,6 +307,8 @@ class Down:
                     next_step="Raise timeout, or pull the plug with force",
                 ),
             )
+        for again in self.later:
+            self._settle(again.vm, again.error)
         for task, (what, vm) in self.tasks.items():
             self._settle(vm, self.watch.tasks[task].error(what, obj=vm.name, next_step="Raise timeout, then run again"))
 
@@ -293,10 +325,15 @@ def attempt(what: str, name: str, call: Callable[[], Any]) -> Any:
     try:
         with explaining(what, obj=name):
             return call()
+    except SessionLost:
+        raise
     except BonnevilleError as error:
-        if error.code in ("session_lost", "vcenter_unreachable"):
-            raise
         return error
+
+
+def _split(waiting: Sequence[_Again]) -> tuple[list[_Again], list[_Again]]:
+    """Those whose pause is over, and the others."""
+    return [one for one in waiting if one.pause.passed], [one for one in waiting if not one.pause.passed]
 
 
 def fault_of(error: BonnevilleError) -> str:

@@ -62,12 +62,13 @@ def remove(
     Before a VM is deleted it is read once more, all that are ready in one call:
     it has to be ours still, and disks that are not its own are detached, since
     they would be deleted with it. A VM that someone else removed is gone as
-    wanted. ``on_done`` is called for each as it ends, from this thread.
+    wanted. ``on_done`` is called for each as it ends, from this thread. A step
+    whose answer was lost, or whose VM is busy, is taken again after a pause.
 
     Args:
         grace: seconds that a guest gets beside the stop timeout.
 
-    Raises: what ends them all: SessionLost, Unreachable.
+    Raises: what ends them all: SessionLost, and Unreachable once vCenter stays away.
     """
     return _down(session, vms, watch=watch, deadline=deadline, on_done=on_done, grace=grace, away=True)
 
@@ -92,7 +93,7 @@ def start(session: Session, vms: Sequence[ContainerVm], *, watch: Watch | None =
     be followed (``follow.Follow``), with the VM's status of now as ``before``
     and ``restarted`` set.
 
-    Raises: what ends them all: SessionLost, Unreachable.
+    Raises: what ends them all: SessionLost, and Unreachable once vCenter stays away.
     """
     known = {vm.moid: vm for vm in vms}
     names = {moid: vm.name for moid, vm in known.items()}
