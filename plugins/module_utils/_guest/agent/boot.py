@@ -33,8 +33,11 @@ def again(rpc: GuestRpc, record: Record) -> NoReturn:
 
 
 def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record) -> None:
+    # An order that came while the VM was off: left for later, it would start the container again after its next end.
+    ordered = guest.ordered()
+    starts = ordered or (record.ran and not record.restart_no)
     # An end that was seen before the power went is known without asking anyone.
-    if not record.ran and record.last_status:
+    if not starts and not record.ran and record.last_status:
         reporter.phase(container.phase_of(record.last_status), record.last_reason, container=record.last_status)
     while True:
         try:
@@ -47,12 +50,12 @@ def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record) -
                 return
     guest.follow()
     runs = container.phase_of(now) == "running"
-    if not runs and not (record.ran and not record.restart_no):
+    if not runs and not starts:
         guest.look()
     _wait_network(reporter, record.hostname)
     if runs:
         guest.look()
-    elif record.ran and not record.restart_no:
+    elif starts:
         guest.start()
 
 

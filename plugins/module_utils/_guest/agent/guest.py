@@ -147,17 +147,25 @@ class Guest:
             time.sleep(_TICK)
 
     def _obey(self) -> None:
+        if self.ordered() and self.record.container:
+            self.start()
+
+    def ordered(self) -> bool:
+        """Whether the host has given an order to start that was not followed yet; from here on it is."""
         try:
             token = self._rpc.get(KEY_START)
         except RpcError as error:
             journal(str(error))
-            return
-        if token and token != self.record.start_token:
-            # Remembered first: a container that takes the VM down with it is not started for ever.
-            self.record = replace(self.record, start_token=token)
+            return False
+        if not token or token == self.record.start_token:
+            return False
+        # Remembered first: a container that takes the VM down with it is not started for ever.
+        self.record = replace(self.record, start_token=token)
+        try:
             self.record.save()
-            if self.record.container:
-                self.start()
+        except OSError as error:
+            journal(f"{as_problem(error)}")
+        return True
 
     def _make_key(self) -> None:
         try:
