@@ -17,7 +17,7 @@ type Kind struct {
 	rules    []Rule
 	disks    map[string]*disk
 	machines map[string]*machine
-	attached map[string]map[string]bool // by machine and disk; it outlives a power-off
+	attached map[string]map[string]string // files, by machine and disk; it outlives a power-off
 	nextIP   uint32
 	serial   int
 }
@@ -25,6 +25,7 @@ type Kind struct {
 // disk is what lasts of a guest over a power cycle.
 type disk struct {
 	container bool    // an agent has run a container from it
+	primed    []image // that were put in when it was primed
 	token     string  // the start order that it followed last
 	ended     *status // how the container ended by itself, if it did
 }
@@ -46,7 +47,7 @@ var (
 
 // New makes a Kind without guests.
 func New() *Kind {
-	return &Kind{disks: map[string]*disk{}, machines: map[string]*machine{}, attached: map[string]map[string]bool{}}
+	return &Kind{disks: map[string]*disk{}, machines: map[string]*machine{}, attached: map[string]map[string]string{}}
 }
 
 // ImportDisk takes any disk: its content is not looked at.
@@ -221,13 +222,13 @@ func (k *Kind) ExitContainer(id string, code int) error {
 func (k *Kind) AttachDisk(_ context.Context, id string, d guest.Disk) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.attached[id][d.UUID] {
+	if _, have := k.attached[id][d.UUID]; have {
 		return fmt.Errorf("disk %s is attached", d.UUID)
 	}
 	if k.attached[id] == nil {
-		k.attached[id] = map[string]bool{}
+		k.attached[id] = map[string]string{}
 	}
-	k.attached[id][d.UUID] = true
+	k.attached[id][d.UUID] = d.File
 	return nil
 }
 
@@ -235,7 +236,7 @@ func (k *Kind) AttachDisk(_ context.Context, id string, d guest.Disk) error {
 func (k *Kind) DetachDisk(_ context.Context, id, uuid string) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if !k.attached[id][uuid] {
+	if _, have := k.attached[id][uuid]; !have {
 		return fmt.Errorf("disk %s is not attached", uuid)
 	}
 	delete(k.attached[id], uuid)
@@ -243,6 +244,14 @@ func (k *Kind) DetachDisk(_ context.Context, id, uuid string) error {
 		delete(k.attached, id)
 	}
 	return nil
+}
+
+// fileOf is the file behind a disk that is attached to a machine.
+func (k *Kind) fileOf(id, uuid string) (string, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	file, ok := k.attached[id][uuid]
+	return file, ok
 }
 
 // Running lists the machines that exist.

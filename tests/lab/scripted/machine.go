@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -154,7 +155,9 @@ type prepare struct {
 	Images     []struct {
 		Name string `json:"name"`
 	} `json:"images"`
-	Prime bool `json:"prime"`
+	Archives    []archive `json:"archives"`
+	Prime       bool      `json:"prime"`
+	LoginSealed bool      `json:"login_sealed"`
 }
 
 // runTemplate is a template's life: booting, preparing, primed or ready, frozen.
@@ -172,9 +175,30 @@ func (m *machine) runTemplate() {
 		return
 	}
 	m.nonce = p.Generation
-	var images []image
+	if p.Prime && p.LoginSealed {
+		if !m.publishKey() {
+			return
+		}
+		if _, ok = m.await("login", func(text string) bool { return text != "" }); !ok {
+			return
+		}
+	}
+	images := m.disk.primed
+	if p.Prime {
+		images = nil
+	}
+	for _, a := range p.Archives {
+		loaded, why := m.load(a)
+		if why != nil {
+			m.publish("template", "failed", why, nil)
+			return
+		}
+		images = append(images, loaded...)
+	}
 	for _, i := range p.Images {
-		images = append(images, newImage(i.Name))
+		if !slices.ContainsFunc(images, func(have image) bool { return have.Name == i.Name }) {
+			images = append(images, newImage(i.Name))
+		}
 	}
 	ready := func(s *status) { s.Images, s.MemoryMB, s.Engine = images, m.MemoryMB, "20.10.24" }
 	for i, image := range p.Images {
@@ -190,18 +214,13 @@ func (m *machine) runTemplate() {
 		}
 	}
 	if p.Prime {
+		m.disk.primed = images
 		m.publish("template", "primed", nil, ready)
 		<-m.ended()
 		return
 	}
-	key, err := rsa.GenerateKey(rand.Reader, 2048)
-	if err != nil {
-		m.publish("template", "failed", &reason{"internal", err.Error()}, nil)
+	if !m.publishKey() {
 		return
-	}
-	public, _ := x509.MarshalPKIXPublicKey(&key.PublicKey)
-	if !m.rule.Silent {
-		_ = m.rpc.InfoSet(prefix+"key", base64.StdEncoding.EncodeToString(public))
 	}
 	m.publish("template", "ready", nil, ready)
 	if _, ok = m.await("freeze", func(text string) bool { return text == m.boot && !m.rule.NeverFreeze && !m.rule.Silent }); !ok {
@@ -211,6 +230,20 @@ func (m *machine) runTemplate() {
 	if err := m.rpc.Freeze(); err != nil {
 		m.publish("template", "failed", &reason{"internal", "freeze: " + err.Error()}, ready)
 	}
+}
+
+// publishKey makes a sealing key and publishes its public half.
+func (m *machine) publishKey() bool {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		m.publish("template", "failed", &reason{"internal", err.Error()}, nil)
+		return false
+	}
+	public, _ := x509.MarshalPKIXPublicKey(&key.PublicKey)
+	if !m.rule.Silent {
+		_ = m.rpc.InfoSet(prefix+"key", base64.StdEncoding.EncodeToString(public))
+	}
+	return true
 }
 
 func (m *machine) start() {

@@ -73,14 +73,25 @@ func (v *VCenter) makeDirectory(datastore, name string) (object.DatastorePath, t
 	return object.DatastorePath{}, &types.FileAlreadyExists{FileFault: types.FileFault{File: name}}
 }
 
-// removeDirectory removes a VM's directory with all that is in it.
+// removeDirectory removes a VM's directory with what is in it. Files that someone
+// put there by the datastore access are not the VM's: they stay, and the directory
+// with them.
 func (v *VCenter) removeDirectory(p object.DatastorePath) {
 	if p.Path == "" || p.Path == "." || p.Path == "/" {
 		return
 	}
-	if host, fault := v.hostFile(p); fault == nil {
-		_ = os.RemoveAll(host)
+	host, fault := v.hostFile(p)
+	if fault != nil {
+		return
 	}
+	entries, _ := os.ReadDir(host)
+	for _, e := range entries {
+		file := filepath.Join(host, e.Name())
+		if _, uploaded := v.uploaded.Load(file); !uploaded {
+			_ = os.RemoveAll(file)
+		}
+	}
+	_ = os.Remove(host)
 }
 
 // flatOf is the file with a disk's content, beside its descriptor.
@@ -127,8 +138,10 @@ func (v *VCenter) removeDisk(file string) {
 		v.machines.setBoot(file, false)
 	}
 	if host, fault := v.hostPath(file); fault == nil {
-		_ = os.Remove(host)
-		_ = os.Remove(flatOf(host))
+		for _, part := range []string{host, flatOf(host)} {
+			_ = os.Remove(part)
+			v.uploaded.Delete(part)
+		}
 	}
 }
 

@@ -43,11 +43,7 @@ func (v *VCenter) serveFolder(w http.ResponseWriter, r *http.Request) {
 	case http.MethodPut:
 		v.receiveFile(w, r, file)
 	case http.MethodDelete:
-		if err := os.Remove(file); err != nil {
-			http.NotFound(w, r)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
+		v.deleteFile(w, r, file)
 	default:
 		http.Error(w, "method not allowed", http.StatusMethodNotAllowed)
 	}
@@ -77,8 +73,7 @@ func (v *VCenter) receiveFile(w http.ResponseWriter, r *http.Request, file strin
 		http.Error(w, "a Content-Length is needed", http.StatusLengthRequired)
 		return
 	}
-	if privilege := "Datastore.FileManagement"; v.switches.denies(privilege) {
-		http.Error(w, "missing privilege "+privilege, http.StatusForbidden)
+	if !v.mayManageFiles(w) {
 		return
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), ".upload-")
@@ -98,5 +93,28 @@ func (v *VCenter) receiveFile(w http.ResponseWriter, r *http.Request, file strin
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
+	v.uploaded.Store(file, true)
 	w.WriteHeader(http.StatusCreated)
+}
+
+func (v *VCenter) deleteFile(w http.ResponseWriter, r *http.Request, file string) {
+	if !v.mayManageFiles(w) {
+		return
+	}
+	if err := os.Remove(file); err != nil {
+		http.NotFound(w, r)
+		return
+	}
+	v.uploaded.Delete(file)
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// mayManageFiles answers for the caller where the user may not.
+func (v *VCenter) mayManageFiles(w http.ResponseWriter) bool {
+	const privilege = "Datastore.FileManagement"
+	if v.switches.denies(privilege) {
+		http.Error(w, "missing privilege "+privilege, http.StatusForbidden)
+		return false
+	}
+	return true
 }

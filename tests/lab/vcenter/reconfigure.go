@@ -102,13 +102,13 @@ func (m *machine) planDisks(ctx *simulator.Context, spec *types.VirtualMachineCo
 			if c.FileOperation != "" || file == "" {
 				continue // its file is made by this very call
 			}
-			host, bad := m.v.hostPath(file)
+			about, bad := m.v.readDescriptor(file)
 			if bad == nil {
-				if _, err := os.Stat(host); err != nil {
-					bad = said(&types.FileNotFound{FileFault: types.FileFault{File: file}}, "File %s was not found", file)
+				// What is asked for does not matter: the disk is as it is.
+				disk.CapacityInBytes, disk.CapacityInKB = about.capacity, about.capacity/1024
+				if b, ok := disk.Backing.(*types.VirtualDiskFlatVer2BackingInfo); ok && about.uuid != "" {
+					b.Uuid = about.uuid
 				}
-			}
-			if bad == nil {
 				if who := m.v.machines.openFile(file, m.ref.Value); who != "" {
 					bad = said(&types.FileLocked{FileFault: types.FileFault{File: file}},
 						"Failed to lock the file %s: it is attached to %s", file, who)
