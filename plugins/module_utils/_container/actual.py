@@ -24,9 +24,10 @@ SUSPENDED = "suspended"
 # Phases that are neither the agent's nor a word of vSphere's: what is known without a status.
 SILENT = "silent"
 STOPPED = "stopped"
+BOOTING = "booting"
 PHASES = (*protocol.CONTAINER_PHASES, SILENT, SUSPENDED)
 # On the way to a container; each has to end in another one.
-UNDER_WAY = frozenset({"thawed", "network", "pulling", "creating", "starting"})
+UNDER_WAY = frozenset({BOOTING, "thawed", "network", "pulling", "creating", "starting"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +35,9 @@ class ContainerVm:
     """A VM with genuine container marks.
 
     ``status`` is the agent's last word for this very clone, None when there is
-    none. ``sealed`` tells that the sealed spec still stands in its configuration.
+    none. ``sealed`` tells that the sealed spec still stands in its configuration,
+    ``booting`` that its guest came up a moment ago and its Tools do not run yet: what
+    its agent said last may be of the boot before.
     """
 
     moid: str
@@ -44,6 +47,7 @@ class ContainerVm:
     marks: Marks
     status: protocol.Status | None = field(default=None, repr=False)
     sealed: bool = False
+    booting: bool = False
     host: str = ""
     ip: str = ""
     instance_uuid: str = ""
@@ -58,6 +62,8 @@ class ContainerVm:
             return STOPPED
         if self.power != ON:
             return SUSPENDED
+        if self.booting:
+            return BOOTING
         return self.status.phase if self.status else SILENT
 
     @property
@@ -89,6 +95,7 @@ def vm_from(
     power: str,
     bios_uuid: str,
     extra_config: Mapping[str, str],
+    booting: bool = False,
     host: str = "",
     ip: str = "",
     instance_uuid: str = "",
@@ -108,6 +115,7 @@ def vm_from(
         marks=marks,
         status=read_status(extra_config.get(protocol.KEY_STATUS, ""), nonce=marks.nonce),
         sealed=bool(extra_config.get(protocol.KEY_SPEC)),
+        booting=booting,
         host=host,
         ip=ip,
         instance_uuid=instance_uuid,

@@ -187,7 +187,8 @@ class _Run:
                 not self._manner.detach and action.kind == UNCHANGED and action.vm and action.vm.phase == "running"
             )
             if action.vm and action.name not in self._follows and (action.waits or action.kind == ADOPT or awaits_end):
-                self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce)
+                before = action.vm.status if action.vm.booting else None
+                self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=before)
         follow_all(self._watch, list(self._follows.values()))
         for name, one in self._follows.items():
             self.done.seconds[name] = one.seconds

@@ -54,7 +54,7 @@ class Follow:
 
     ``goal`` is one of this module's words, ``limit`` the time for it, and
     ``healthy_seconds`` what a health check gets once the container runs.
-    ``before`` is the status that stood when it was ordered to start again,
+    ``before`` is the status that stood when it was ordered to start again, or was booting,
     ``unread`` the nonce of an agent that could not read its spec. ``began`` is
     where ``seconds`` are counted from.
     """
@@ -110,13 +110,13 @@ class Follow:
                 GuestFailed, f"its VM went {state.power}", "See the VM's events in vCenter, then run again"
             )
         self._raw = state.extra_config.get(protocol.KEY_STATUS, "")
-        status = self._fresh(self._raw)
+        status = self._fresh(self._raw, tools_running=state.tools_running)
         if status is None:
             return False
         self.status = status
         return self._reached(status)
 
-    def _fresh(self, text: str) -> protocol.Status | None:
+    def _fresh(self, text: str, *, tools_running: bool) -> protocol.Status | None:
         status = read_status(text, nonce=self.nonce) or read_status(text, nonce=self.unread)
         if status is None:
             self._check_schema(text)
@@ -125,7 +125,8 @@ class Follow:
             raise self._unsupported(f"its agent speaks {status.speaks[0]} to {status.speaks[1]}")
         before = self.before
         old = before is not None and status.boot == before.boot and status.seq <= before.seq
-        return None if old else status
+        # Of a guest that was only coming up, what it said before is true again once its Tools run.
+        return None if old and (self.restarted or not tools_running) else status
 
     def _check_schema(self, text: str) -> None:
         """A document that we cannot read may be this clone's own nevertheless: its nonce stands in it."""

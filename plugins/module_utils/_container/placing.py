@@ -84,11 +84,12 @@ def prepare(plan: Plan, seen: Survey, places: Mapping[str, Seats]) -> tuple[Buil
 
 def _check(actions: Iterable[Action], places: Mapping[str, Seats]) -> None:
     """Once per service: replicas differ in nothing that is checked here."""
-    for spec in {id(spec): spec for action in actions if (spec := wanted_spec(action))}.values():
-        there = places[spec.template]
+    for service in {id(action.service): action.service for action in actions}.values():
+        assert service.spec is not None, "a service without a spec makes no container"
+        there = places[service.spec.template]
         there.check()
-        check_size(spec, there)
-        check_image(spec, there)
+        check_size(service.name, service.spec, there)
+        check_image(service.name, service.spec, there)
 
 
 def _choose(actions: Iterable[Action], plan: Plan, seen: Survey, places: Mapping[str, Seats]) -> dict[str, Seat]:

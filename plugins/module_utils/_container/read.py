@@ -7,9 +7,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm, vm_from
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ON, ContainerVm, vm_from
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import directory_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import Scope, VmFacts
 
@@ -17,6 +18,9 @@ DEFAULT_FOLDER = "bonneville-containers"
 """Below it container VMs are made and looked for, unless the user names another folder."""
 
 LOG_FILE = "container.log"
+
+# From power-on to running Tools, with what the clocks may differ.
+_BOOT_TIME = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +53,7 @@ def as_container_vm(facts: VmFacts, scope: Scope) -> ContainerVm | None:
         power=facts.power,
         bios_uuid=facts.bios_uuid,
         extra_config=facts.extra_config,
+        booting=_is_booting(facts, scope),
         host=scope.host_name(facts.host),
         ip=facts.ip,
         instance_uuid=facts.instance_uuid,
@@ -56,6 +61,13 @@ def as_container_vm(facts: VmFacts, scope: Scope) -> ContainerVm | None:
         log_path=f"{directory_of(facts.vmx_path)}/{LOG_FILE}" if facts.vmx_path else "",
         annotation=facts.annotation,
     )
+
+
+def _is_booting(facts: VmFacts, scope: Scope) -> bool:
+    """A guest that came up within minutes, by vCenter's and our clock, and whose Tools do not run yet."""
+    if facts.power != ON or facts.tools_running or facts.boot_time is None:
+        return False
+    return abs(scope.read_at - facts.boot_time) < _BOOT_TIME
 
 
 def claimed_vm(facts: VmFacts) -> ContainerVm | None:

@@ -117,14 +117,15 @@ def seats(scope: Scope, template: str) -> Seats:
     return Seats(template=template, usable=tuple(usable), troubles=tuple(troubles))
 
 
-def check_size(spec: ContainerSpec, places: Seats) -> None:
+def check_size(name: str, spec: ContainerSpec, places: Seats) -> None:
     """Refuse limits above what the template's VMs have: a clone cannot be larger. Raises CapacityShort."""
     memory = max((seat.memory_mb for seat in places.usable), default=0)
     if spec.memory > memory * 2**20:
         raise CapacityShort(
-            "Cannot give the container its memory from template",
-            obj=places.template,
-            why=f"{-(-spec.memory // 2**20)} MiB are asked for, its VMs have {memory} MiB, and a clone has no more",
+            "Cannot give the container its memory",
+            obj=name,
+            why=f"{-(-spec.memory // 2**20)} MiB are asked for, the VMs of template '{places.template}' "
+            f"have {memory} MiB, and a clone has no more",
             next_step="Lower memory, or use a template that is larger",
             details={"asked_mb": -(-spec.memory // 2**20), "template_mb": memory},
         )
@@ -132,9 +133,9 @@ def check_size(spec: ContainerSpec, places: Seats) -> None:
     asked = int(spec.options.get("cpus", 0)) / 10**9
     if asked > cpus:
         raise CapacityShort(
-            "Cannot give the container its CPUs from template",
-            obj=places.template,
-            why=f"{asked:g} are asked for, its VMs have {cpus}, and a clone has no more",
+            "Cannot give the container its CPUs",
+            obj=name,
+            why=f"{asked:g} are asked for, the VMs of template '{places.template}' have {cpus}, and a clone has no more",
             next_step="Lower cpus, or use a template that is larger",
             details={"asked_cpus": asked, "template_cpus": cpus},
         )
@@ -161,15 +162,16 @@ def check_swap_space(chosen: Iterable[tuple[Seat, str]], scope: Scope) -> None:
             )
 
 
-def check_image(spec: ContainerSpec, places: Seats) -> None:
+def check_image(name: str, spec: ContainerSpec, places: Seats) -> None:
     """With ``pull: never`` the template has to hold the image. Raises TemplateUnusable."""
     if spec.pull != "never" or places.image_ids(spec.image):
         return
-    names = sorted({name for seat in places.usable for name in seat.images})
+    held = sorted({image for seat in places.usable for image in seat.images})
     raise TemplateUnusable(
-        "The image is not in template",
-        obj=places.template,
-        why=f"'{spec.image}' is not among its images, and pull is never; it holds {', '.join(names) or 'none'}",
+        "Cannot run the container",
+        obj=name,
+        why=f"its image {spec.image} is not in template '{places.template}', and pull is never; "
+        f"the template holds {', '.join(held) or 'none'}",
         next_step="Add it to the template's images, or set pull: missing",
         details={"reason": {"code": "image_missing", "message": f"{spec.image} is not in the template"}},
     )

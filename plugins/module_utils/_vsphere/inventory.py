@@ -150,8 +150,9 @@ class DatastoreFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """What one read found. ``folders`` has the path of every folder below those asked for, by moid."""
+    """What one read found, and when. ``folders`` has the path of every folder below those asked for, by moid."""
 
+    read_at: datetime.datetime = field(default_factory=lambda: datetime.datetime.now(datetime.UTC), compare=False)
     vms: tuple[VmFacts, ...] = ()
     hosts: Mapping[str, HostFacts] = field(default_factory=dict)
     datastores: Mapping[str, DatastoreFacts] = field(default_factory=dict)

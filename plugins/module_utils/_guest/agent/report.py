@@ -18,6 +18,7 @@ from .rpc import GuestRpc, RpcError
 from .shell import journal
 
 _AGAIN = 1.0
+_FIRST_STEPS = 0.1
 
 
 class Reporter:
@@ -37,6 +38,7 @@ class Reporter:
         self._wanted = 0
         self._sent = 0
         self._closing = False
+        self._sent_running = False
         self._thread = threading.Thread(target=self._publish, name="report", daemon=True)
         self._thread.start()
         self.phase(phase)
@@ -93,6 +95,10 @@ class Reporter:
                 self._changed.wait_for(lambda: self._closing or self._sent < self._wanted)
                 if self._closing:
                     return
+                if self._status.phase == "running" and not self._sent_running:
+                    # Who starts a process that ends at once is to hear of its end, not that it ran.
+                    self._changed.wait_for(lambda: self._closing or self._status.phase != "running", _FIRST_STEPS)
+                    self._sent_running = True
                 number = self._wanted
                 self._status = replace(self._status, seq=self._status.seq + 1, time=time.time(), log=self._log())
                 status = self._status

@@ -28,7 +28,7 @@ func main() {
 		fmt.Printf("job: line %d of %d%s\n", n, lines, padding)
 	}
 	code := int(number("JOB_EXIT", 0))
-	fmt.Fprintln(os.Stderr, "job: done, exit code", code)
+	fmt.Println("job: done, exit code", code)
 	os.Exit(code)
 }
 
