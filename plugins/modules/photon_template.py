@@ -270,7 +270,7 @@ template:
           seconds: 61.4
           timings: {imported: 22.1, primed: 43.0, ready: 58.9, frozen: 61.4}
     images:
-      description: The images that the template VMs hold. RV(template.images[].digest) is empty for one from an archive.
+      description: The images that the template VMs hold. A digest is empty where the image is from an archive only.
       type: list
       elements: dict
       returned: always
@@ -294,6 +294,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import
 from ansible_collections.bonneville.vsphere.plugins.module_utils._run import Context, Result, run
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import manage, tell
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER, request_from
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.survey import read_sources
 
 _TEXT, _TEXTS, _NUMBER = {"type": "str"}, {"type": "list", "elements": "str"}, {"type": "int"}
 _ONE_SOURCE = {"mutually_exclusive": [("ova", "vm")], "required_one_of": [("ova", "vm")]}
@@ -324,7 +325,7 @@ TEMPLATE = ArgSpec(
 
 def photon_template(context: Context) -> Result:
     request = request_from(context.params)
-    sources = manage.read_sources(request)
+    sources = read_sources(request)
     done: list[manage.Done] = []
     with context.session() as session:
         job = manage.prepare(session, request, sources)

@@ -29,6 +29,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardw
     extra,
     settle,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.loading import ArchiveDisks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     CLONE,
@@ -62,11 +63,15 @@ _FREEZE_SECONDS = 120.0
 
 @dataclass(frozen=True, kw_only=True)
 class Site:
-    """Where template VMs are made. ``pools`` has each host's root resource pool, by the host's managed object id."""
+    """Where template VMs are made. ``datacenter`` is an inventory path.
+
+    ``pools`` has each host's root resource pool, by the host's managed object id.
+    """
 
     folder: Folder
     datastore: Place
     network: Network
+    datacenter: str
     pools: Mapping[str, str]
     ova: Ova | None = None
     source_vm: str = ""
@@ -102,6 +107,9 @@ class Builder:
         self._logins = logins
         self._deadline = deadline
         self._progress = progress
+        self._disks = ArchiveDisks(
+            session, self._actions, datacenter=site.datacenter, archives=spec.archives, progress=progress
+        )
         self._began = time.monotonic()
         self._donor: Work | None = None
         self._donor_failed: BonnevilleError | None = None
@@ -126,6 +134,7 @@ class Builder:
     def _carry_out(self, step: Step) -> Flow:
         if step.destroys:
             yield from self._actions.destroy(step.destroys.moid, step.destroys.name, power=step.destroys.power)
+            self._disks.sweep(step.destroys)
             self._progress(f"{step.destroys.name}: removed")
             if step.action == REMOVE:
                 return
@@ -218,6 +227,9 @@ class Builder:
     def _prime(self, work: Work) -> Waiting:
         """Boot once to put the images in, and shut down again: a login that it was given is in no memory afterwards."""
         hardware = self._actions.hardware(work.moid, work.name)
+        if self._spec.archives:
+            yield from self._disks.attach(work.moid, work.name, hardware)
+            hardware = self._actions.hardware(work.moid, work.name)
         order = self._order(hardware, prime=True)
         yield from self._settle(work, hardware, {**bundle.user_data(work.marks.bios_uuid), protocol.KEY_PREPARE: order})
         yield from self._actions.power_on(work.moid, work.name)
@@ -226,12 +238,13 @@ class Builder:
         if self._logins:
             yield from self._log_in(work)
         status, _ = yield from self._hear(work, ("primed",), "the agent to have put the images in")
+        yield from self._actions.shut_down(work.moid, work.name)
         images = tuple(Image(name=image.name, id=image.id, digest=image.digest) for image in status.images)
         primed = replace(work, marks=replace(work.marks, phase=marks_of.PRIMED, images=images))
-        yield from self._actions.reconfigure(
-            work.moid, work.name, extra({**primed.marks.encode(), **bundle.no_user_data(), protocol.KEY_LOGIN: ""})
-        )
-        yield from self._actions.shut_down(work.moid, work.name)
+        # All at once, so that whatever is marked as primed can be cloned as it stands.
+        config = extra({**primed.marks.encode(), **bundle.no_user_data(), protocol.KEY_LOGIN: ""})
+        config.deviceChange = self._disks.removals(hardware)
+        yield from self._actions.reconfigure(work.moid, work.name, config)
         self._reached(work.name, "primed")
         return primed
 
@@ -321,6 +334,7 @@ class Builder:
             generation=self._spec.generation,
             prime=prime,
             images=tuple(protocol.PrepareImage(name=image, pull=prime) for image in sorted(self._spec.images)),
+            archives=self._disks.orders(hardware) if prime else (),
             login_sealed=prime and bool(self._logins),
             insecure_registries=tuple(sorted(self._spec.insecure_registries)),
             template_uuid=hardware.instance_uuid,

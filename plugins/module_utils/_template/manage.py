@@ -35,18 +35,17 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan 
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.survey import (
+    Sources,
     Survey,
     Wanted,
     check_reach,
-    check_source_vm,
+    check_sources,
     read_again,
-    read_source,
     resolve,
     survey,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 # After its time is over, a run still cleans up behind itself; calls to vCenter are bounded by this much more.
@@ -79,18 +78,13 @@ class Done:
     milestones: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def read_sources(request: Request) -> Ova | None:
-    """What the controller itself has to offer. Before any login: a damaged file is told without a vCenter."""
-    return None if request.state == ABSENT else read_source(request)
-
-
-def prepare(session: Session, request: Request, ova: Ova | None) -> Job:
+def prepare(session: Session, request: Request, sources: Sources) -> Job:
     """Read what stands and plan; raises whatever forbids the plan, before anything was changed."""
     seen = survey(session, request)
     if request.state == ABSENT:
         job = Job(request=request, seen=seen, plan=_plan_absent(request, seen, {}))
     else:
-        wanted = resolve(session, request, ova=ova, seen=seen)
+        wanted = resolve(session, request, sources=sources, seen=seen)
         job = Job(request=request, seen=seen, plan=_plan_present(wanted, seen, {}), wanted=wanted)
         _check(job, wanted)
     if job.plan.destroyed and not job.plan.errors:
@@ -122,8 +116,9 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
             folder=folder,
             datastore=job.wanted.datastore,
             network=job.wanted.network,
+            datacenter=datacenter.path,
             pools=job.seen.pools,
-            ova=job.wanted.ova,
+            ova=job.wanted.sources.ova,
             source_vm=job.wanted.source_vm.moid if job.wanted.source_vm else "",
         ),
         logins=job.request.logins,
@@ -195,7 +190,7 @@ def _check(job: Job, wanted: Wanted) -> None:
     work = job.plan.work
     check_reach([step.host for step in work if step.makes or step.action == MOVE], facts=job.seen.facts, wanted=wanted)
     if any(step.makes == IMPORT for step in work):
-        check_source_vm(wanted)
+        check_sources(wanted)
 
 
 def _remove(session: Session, job: Job, deadline: Deadline) -> Done:

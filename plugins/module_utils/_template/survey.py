@@ -17,12 +17,13 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actua
     labels,
     vm_from,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.archive import check_archive, read_archive
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import (
     DEFAULT_FOLDER,
     PRESENT,
     Request,
 )
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Source, TemplateSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive, Source, TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import (
     HostFacts,
     Scope,
@@ -69,20 +70,33 @@ class Survey:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Sources:
+    """What the controller itself has to offer."""
+
+    ova: Ova | None = None
+    archives: tuple[Archive, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """What is to stand, resolved. One of ``ova`` and ``source_vm`` is there."""
+    """What is to stand, resolved. ``source_vm`` is there where the source is no OVA."""
 
     spec: TemplateSpec
     network: Network
     datastore: Place
-    ova: Ova | None = None
+    sources: Sources
     source_vm: VmFacts | None = None
 
 
-def read_source(request: Request) -> Ova | None:
-    """The OVA if the request names one, with its EULA accepted. No vCenter is needed to find it wanting."""
-    if not request.ova:
-        return None
+def read_sources(request: Request) -> Sources:
+    """Read the OVA, which needs its EULA accepted, and the image archives. Needs no vCenter to find them wanting."""
+    if request.state != PRESENT:
+        return Sources()
+    archives = {archive.sha256: archive for archive in map(read_archive, request.archives)}
+    return Sources(ova=_read_ova(request) if request.ova else None, archives=tuple(archives.values()))
+
+
+def _read_ova(request: Request) -> Ova:
     ova = read_ova(request.ova)
     if ova.eulas and not request.accept_eula:
         raise InvalidOption(
@@ -146,7 +160,7 @@ def read_again(session: Session, seen: Survey, folder: Folder) -> Survey:
     return replace(seen, folder=folder, vms=vms, foreign=foreign, hosts=hosts)
 
 
-def resolve(session: Session, request: Request, *, ova: Ova | None, seen: Survey) -> Wanted:
+def resolve(session: Session, request: Request, *, sources: Sources, seen: Survey) -> Wanted:
     """The spec, with every name in it known to be one of this datacenter. Raises NotFound, InvalidOption."""
     network = find_network(session, datacenter=seen.datacenter, path=request.network)
     datastore = find_datastore(session, datacenter=seen.datacenter, path=request.datastore)
@@ -154,7 +168,7 @@ def resolve(session: Session, request: Request, *, ova: Ova | None, seen: Survey
     if source_vm:
         source = Source(kind="vm", path=request.vm, fingerprint=source_vm.instance_uuid)
     else:
-        source = Source(kind="ova", path=request.ova, fingerprint=ova.fingerprint if ova else "")
+        source = Source(kind="ova", path=request.ova, fingerprint=sources.ova.fingerprint if sources.ova else "")
     spec = TemplateSpec(
         name=request.name,
         source=source,
@@ -165,9 +179,10 @@ def resolve(session: Session, request: Request, *, ova: Ova | None, seen: Survey
         memory_reservation_mb=request.memory_reservation_mb,
         disk_gb=request.disk_gb,
         images=request.images,
+        archives=sources.archives,
         insecure_registries=tuple(sorted(set(request.insecure_registries))),
     )
-    return Wanted(spec=spec, network=network, datastore=datastore, ova=ova, source_vm=source_vm)
+    return Wanted(spec=spec, network=network, datastore=datastore, sources=sources, source_vm=source_vm)
 
 
 def template_vms(scope: Scope) -> tuple[tuple[TemplateVm, ...], tuple[str, ...]]:
@@ -199,8 +214,10 @@ def as_template_vm(facts: VmFacts, *, host_name: str) -> TemplateVm | None:
     )
 
 
-def check_source_vm(wanted: Wanted) -> None:
-    """Before a VM is copied: it has to be off. A copy of a running one would be of a disk in use."""
+def check_sources(wanted: Wanted) -> None:
+    """Before the first VM is made: archives are whole, and a VM that is copied is off, its disk in no one's use."""
+    for archive in wanted.sources.archives:
+        check_archive(archive)
     vm = wanted.source_vm
     if vm and not vm.is_template and vm.power != OFF:
         raise InvalidOption(

@@ -175,6 +175,7 @@ func (m *machine) runTemplate() {
 		return
 	}
 	m.nonce = p.Generation
+	m.publish("template", "preparing", nil, nil)
 	if p.Prime && p.LoginSealed {
 		if !m.publishKey() {
 			return
