@@ -544,7 +544,7 @@ def main() -> None:
 
 
 def deploy_service(context: Context) -> Result:
-    desired = read_desired(context.params)
+    desired = read_desired(context.params, container_options=CONTAINER.options)
     with context.session() as session:
         report = deploy(session, desired, guard=context.apply)
     report.check()

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.absent import check_rights
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done, Progress, carry_out
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
@@ -111,6 +112,7 @@ def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progre
     )
     planned.check()
     builds = prepare(planned, seen, places)
+    check_rights(session, Plan(actions=planned.of(RECREATE, REMOVE)))
     run = _Run(session, desired, seen, builds, progress)
     waits = any(action.waits for action in planned.actions) or not desired.manner.detach
     if (planned.work or waits) and guard(planned, run.carry_out):

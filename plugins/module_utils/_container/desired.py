@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,16 +24,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import clean_path
 
 KEEP, REMOVE = "keep", "remove"
-
-# Options that are about the run or the service; all others make the container.
-_NOT_THE_CONTAINERS = frozenset(
-    {
-        "cleanup", "clones_per_template", "comparisons", "datacenter", "datastore", "detach", "digest_key", "folder",
-        "healthy_wait_timeout", "name", "on_failure", "owner", "proxy_host", "proxy_port", "recreate", "replicas",
-        "resource_pool", "state", "template_folder", "timeout", "validate_certs", "vcenter_hostname",
-        "vcenter_password", "vcenter_port", "vcenter_username",
-    }
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,16 +58,21 @@ class Desired:
     manner: Manner
 
 
-def read_desired(params: Mapping[str, Any]) -> Desired:
-    """Read a module's options. Raises: InvalidOption, Unsupported."""
+def read_desired(params: Mapping[str, Any], *, container_options: Iterable[str]) -> Desired:
+    """Read a module's options.
+
+    Args:
+        container_options: the names of those that make the container what it is.
+
+    Raises: InvalidOption, Unsupported.
+    """
     name = check_service_name("name", params["name"])
     replicas = params["replicas"]
     if replicas is not None:
         at_least("replicas", replicas, 0)
     spec = None
     if params["state"] != ABSENT:
-        options = {option: value for option, value in params.items() if option not in _NOT_THE_CONTAINERS}
-        spec = read_spec(options, read_file=read_file)
+        spec = read_spec({option: params[option] for option in container_options}, read_file=read_file)
         _check_addresses(spec, replicas)
     folder = clean_path(params["folder"])
     service = Service(
