@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     NotFound,
+    SessionLost,
     TaskFailed,
+    Unreachable,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import (
@@ -26,14 +29,18 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.device
     nic_on,
     option_values,
 )
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining, is_fault
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of, read_vms
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import find_by_uuid
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Network
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import TaskState, Watch
 
+_WHAT = "Cannot create the instant clone"
+_BUSY = ("TaskInProgress", "ResourceInUse")
+_TRIES = 6  # of one clone, over 8 seconds
 PER_SOURCE = 8  # clones of one VM at a time: vCenter publishes no limit, so this is a caller's choice
 
 
@@ -78,6 +85,35 @@ class CloneOutcome:
         return self.error is None
 
 
+class Turns:
+    """How many clones of each VM may be under way at a time, for all that share it, whatever their threads.
+
+    Args:
+        per_source: at least 1.
+        on_return: called when one has ended, so that others look whether it is their turn.
+    """
+
+    def __init__(self, per_source: int, *, on_return: Callable[[], None] = lambda: None) -> None:
+        if per_source < 1:
+            raise ValueError("per_source is at least 1")
+        self._per_source = per_source
+        self._on_return = on_return
+        self._busy: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    def take(self, source: str) -> bool:
+        """Whether a clone of this VM may begin now; it then counts until it is given back."""
+        with self._lock:
+            free = self._busy[source] < self._per_source
+            self._busy[source] += free
+            return free
+
+    def give_back(self, source: str) -> None:
+        with self._lock:
+            self._busy[source] -= 1
+        self._on_return()
+
+
 def instant_clone_spec(request: CloneRequest, hardware: Hardware) -> Any:
     """The InstantCloneSpec: only what vSphere lets it say, which is no host, no size and no new device."""
     changes = []
@@ -105,34 +141,45 @@ def instant_clone(
     watch: Watch,
     deadline: Deadline,
     per_source: int = PER_SOURCE,
+    turns: Turns | None = None,
     on_clone: Callable[[CloneOutcome], None] = lambda outcome: None,
 ) -> list[CloneOutcome]:
     """Make all clones, at most ``per_source`` of one VM at a time; one outcome each, in the order of the requests.
 
-    Clones are followed by ``watch`` as soon as they stand, so that what their
-    guests say meanwhile is not missed; ``on_clone`` is called for each outcome
-    when it is known, from this thread. A failure of one is its own outcome and
-    stops no other. A clone under way at the deadline has TaskFailed as outcome,
-    and is looked for like one whose task was lost.
+    Clones are followed by ``watch`` once they stand. ``on_clone`` is called
+    for each outcome when it is known, from this thread. A failure of one is its
+    own outcome and stops no other. What failed is looked for by its uuid, since
+    in a small window a clone stands although its task failed; so is one whose
+    task had not ended at the deadline, which has TaskFailed as outcome.
+
+    A call whose answer was lost is asked about before it is made again. A
+    source that is busy is asked again after a pause.
 
     Args:
         hardware: the sources' devices, by moid.
+        turns: shared with others that clone at the same time; counts instead of ``per_source``.
 
-    Raises: what ends them all: SessionLost, Unreachable.
+    Raises: what ends them all: SessionLost, and Unreachable once vCenter stays away.
     """
-    run = _Run(session=session, hardware=hardware, watch=watch, per_source=per_source, on_clone=on_clone)
+    turns = turns or Turns(per_source)
+    run = _Run(session=session, hardware=hardware, watch=watch, turns=turns, on_clone=on_clone)
     run.waiting.extend(requests)
-    while (run.waiting or run.running) and not deadline.passed:
+    while run.unsettled and not deadline.passed:
         run.submit()
-        if run.running and run.take_ended() == 0:
-            watch.wait(deadline)
+        if run.running:
             watch.pause(deadline)
+            watch.wait(run.next_look(deadline))
+        elif run.later:
+            time.sleep(run.next_look(deadline).remaining())
+        elif run.waiting:
+            watch.wait(deadline)  # others have all turns
+        run.take_ended()
     run.give_up()
     return [run.outcomes[request.key] for request in requests]
 
 
 class _Run:
-    """The state of one :func:`instant_clone`."""
+    """The state of one :func:`instant_clone`. A request is waiting, running, kept for later, or settled."""
 
     def __init__(
         self,
@@ -140,105 +187,160 @@ class _Run:
         session: Session,
         hardware: Mapping[str, Hardware],
         watch: Watch,
-        per_source: int,
+        turns: Turns,
         on_clone: Callable[[CloneOutcome], None],
     ) -> None:
         self.session = session
         self.hardware = hardware
         self.watch = watch
-        self.per_source = per_source
+        self.turns = turns
         self.on_clone = on_clone
         self.waiting: deque[CloneRequest] = deque()
         self.running: dict[str, CloneRequest] = {}  # by the task's moid
-        self.begun: dict[str, float] = {}  # by the request's key
+        self.later: list[_Again] = []
         self.outcomes: dict[str, CloneOutcome] = {}
-        self._ended: list[str] = []  # tasks to drop with the next exchange
-        self._made: list[str] = []  # VMs to add with it
+        self._begun: dict[str, float] = {}  # by the request's key, as what follows
+        self._tries: Counter[str] = Counter()
+        self._lost: set[str] = set()  # whose call had no answer, so that they may be made
+
+    @property
+    def unsettled(self) -> bool:
+        return bool(self.waiting or self.running or self.later)
+
+    def next_look(self, deadline: Deadline) -> Deadline:
+        """The deadline, or the end of the first pause."""
+        return min([deadline, *(again.pause for again in self.later)], key=Deadline.remaining)
 
     def submit(self) -> None:
-        """Begin as many as the cap allows, side by side, and follow them: one change of the view for all."""
-        busy = Counter(request.source for request in self.running.values())
-        chosen, later = [], deque[CloneRequest]()
+        """Begin as many as the cap allows, side by side."""
+        self._take_up_again()
+        chosen: list[CloneRequest] = []
+        rest = deque[CloneRequest]()
         for request in self.waiting:
-            if busy[request.source] < self.per_source:
-                busy[request.source] += 1
-                chosen.append(request)
+            (chosen if self.turns.take(request.source) else rest).append(request)
+        self.waiting = rest
+        for request, begun in zip(chosen, self.session.in_parallel(self._begin, chosen), strict=True):
+            if isinstance(begun, BonnevilleError):
+                self.turns.give_back(request.source)
+            if isinstance(begun, Unreachable):
+                self._lost.add(request.key)
+                self._keep(request, begun)
+            elif isinstance(begun, BonnevilleError):
+                self._settle(request, error=begun)
             else:
-                later.append(request)
-        self.waiting = later
-        begun = [task for task in self.session.in_parallel(self._begin, chosen) if task is not None]
-        self.watch.exchange(tasks=begun, vms=self._made, drop_tasks=self._ended)
-        self._made, self._ended = [], []
+                self.running[begun._moId] = request
+                self.watch.add(tasks=[begun])
 
-    def take_ended(self) -> int:
-        """Turn tasks that have ended into outcomes; how many there were."""
-        ended = {moid: request for moid, request in self.running.items() if self.watch.tasks[moid].done}
-        lost = []
-        for moid, request in ended.items():
-            del self.running[moid]
-            self._ended.append(moid)
+    def take_ended(self) -> None:
+        """Turn tasks that have ended into outcomes."""
+        failed = []
+        for moid, request in list(self.running.items()):
             state = self.watch.tasks[moid]
-            vm = moid_of(state.result) if state.ok else ""
-            if vm:
-                self._settle(request, vm=vm)
+            if not state.done:
+                continue
+            del self.running[moid]
+            self.turns.give_back(request.source)
+            self.watch.drop(tasks=[moid])
+            if state.ok and state.result is not None:
+                self._settle(request, vm=moid_of(state.result))
+            elif is_fault(state.fault, *_BUSY) and self._tries[request.key] < _TRIES:
+                self._keep(request, _error(request, state))
             else:
-                lost.append((request, state))
-        self._settle_failed(lost)
-        return len(ended)
+                failed.append((request, _error(request, state)))
+        self._settle_failed(failed)
 
     def give_up(self) -> None:
-        """The deadline: what was never begun, and what has not ended."""
+        """The deadline: what was never begun, what has not ended, and what is not to be asked for any more."""
         for request in self.waiting:
             self._settle(request, error=_late(request, "its turn had not come"))
-        self._settle_failed([(request, self.watch.tasks[moid]) for moid, request in self.running.items()])
-        self.watch.exchange(vms=self._made, drop_tasks=[*self._ended, *self.running])
+        failed = [(again.request, again.error) for again in self.later]
+        failed += [(request, _error(request, self.watch.tasks[moid])) for moid, request in self.running.items()]
+        for request in self.running.values():
+            self.turns.give_back(request.source)
+        self.watch.drop(tasks=self.running)
+        self._settle_failed(failed)
 
     def _begin(self, request: CloneRequest) -> Any:
-        self.begun[request.key] = time.monotonic()
+        """The task, or why there is none. In a thread of its own."""
+        self._begun.setdefault(request.key, time.monotonic())
+        self._tries[request.key] += 1
         source = self.session.managed("VirtualMachine", request.source)
         try:
-            with explaining("Cannot create the instant clone", obj=request.name):
-                return self._follow(
-                    request, source.InstantClone_Task(instant_clone_spec(request, self.hardware[request.source]))
-                )
+            with explaining(_WHAT, obj=request.name):
+                return source.InstantClone_Task(instant_clone_spec(request, self.hardware[request.source]))
+        except SessionLost:
+            raise
         except BonnevilleError as error:
-            if error.code in ("session_lost", "vcenter_unreachable"):
-                raise
-            self._settle(request, error=error)
-            return None
+            return error
 
-    def _follow(self, request: CloneRequest, task: Any) -> Any:
-        self.running[task._moId] = request
-        return task
+    def _keep(self, request: CloneRequest, error: BonnevilleError) -> None:
+        pause = Deadline(BACKOFF * 2 ** (self._tries[request.key] - 1))
+        self.later.append(_Again(request=request, error=error, pause=pause))
 
-    def _settle_failed(self, failed: Sequence[tuple[CloneRequest, TaskState]]) -> None:
-        """A task's fault is not the whole truth: in a small window a clone stands although its task failed."""
-        if not failed:
-            return
-        standing = find_by_uuid(self.session, [request.bios_uuid for request, _ in failed])
-        for request, state in failed:
-            vm = next(iter(standing.get(request.bios_uuid, ())), "")
-            if state.ok and vm:
-                self._settle(request, vm=vm)
-                continue
-            error = state.error("Cannot create the instant clone", obj=request.name)
-            if state.ok:
-                error = NotFound("Cannot find the instant clone", obj=request.name, why="vCenter says that it was made")
-            self._settle(request, vm=vm, error=error)
+    def _take_up_again(self) -> None:
+        """Put back in line what has paused, unless a call whose answer was lost had made it."""
+        due = [again for again in self.later if again.pause.passed]
+        self.later = [again for again in self.later if not again.pause.passed]
+        made = self._made_after_all([again.request for again in due])
+        for again in due:
+            if again.request.key in made:
+                self._settle(again.request, vm=made[again.request.key])
+            elif self._tries[again.request.key] < _TRIES:
+                self.waiting.append(again.request)
+            else:
+                self._settle_failed([(again.request, again.error)])
+
+    def _made_after_all(self, requests: Iterable[CloneRequest]) -> dict[str, str]:
+        """Of the requests whose call had no answer, the clones that stand: they bear the very marks of the request."""
+        asked = [request for request in requests if request.key in self._lost]
+        standing = find_by_uuid(self.session, [request.bios_uuid for request in asked])
+        facts = read_vms(self.session, [vm for vms in standing.values() for vm in vms])
+        return {
+            request.key: vm
+            for request in asked
+            for vm in standing[request.bios_uuid]
+            if vm in facts and _bears(facts[vm].extra_config, request.extra_config)
+        }
+
+    def _settle_failed(self, failed: Sequence[tuple[CloneRequest, BonnevilleError]]) -> None:
+        made = self._made_after_all(request for request, _ in failed)
+        standing = find_by_uuid(self.session, [request.bios_uuid for request, _ in failed if request.key not in made])
+        for request, error in failed:
+            if request.key in made:
+                self._settle(request, vm=made[request.key])
+            else:
+                self._settle(request, vm=next(iter(standing[request.bios_uuid]), ""), error=error)
 
     def _settle(self, request: CloneRequest, *, vm: str = "", error: BonnevilleError | None = None) -> None:
         if vm and error is None:
-            self._made.append(vm)
-        seconds = time.monotonic() - self.begun.get(request.key, time.monotonic())
+            self.watch.add(vms=[vm])
+        seconds = time.monotonic() - self._begun.get(request.key, time.monotonic())
         outcome = CloneOutcome(request=request, vm=vm, error=error, seconds=seconds)
         self.outcomes[request.key] = outcome
         self.on_clone(outcome)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Again:
+    """A request to be taken up again after a pause, and why it was not made before."""
+
+    request: CloneRequest
+    error: BonnevilleError
+    pause: Deadline
+
+
+def _bears(present: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
+    return all(present.get(key) == value for key, value in wanted.items() if value)
+
+
+def _error(request: CloneRequest, state: TaskState) -> BonnevilleError:
+    if state.ok:
+        return NotFound(_WHAT, obj=request.name, why="vCenter says that it was made, and does not say which VM it is")
+    return state.error(_WHAT, obj=request.name)
+
+
 def _late(request: CloneRequest, why: str) -> BonnevilleError:
-    return TaskFailed(
-        "Cannot create the instant clone", obj=request.name, why=f"{why} at the deadline", next_step="Raise timeout"
-    )
+    return TaskFailed(_WHAT, obj=request.name, why=f"{why} at the deadline", next_step="Raise timeout")
 
 
 def full_clone(

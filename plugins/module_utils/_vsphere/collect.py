@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining, is_fault
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explain, explaining, is_fault
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim, vmodl
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
@@ -94,6 +94,9 @@ def read(
 ) -> Iterator[Read]:
     """Every object that is reached, once, with the properties asked of its type.
 
+    A property that the user may not see fails the read: without it a VM of
+    ours would look like somebody else's, and a host in service like one that is not.
+
     Args:
         start: managed objects with the names of the ways (in ``WAYS``) that
             lead on from each. An object that is gone meanwhile fails the read.
@@ -117,6 +120,7 @@ def read(
                 if moid in seen:
                     continue
                 seen.add(moid)
+                _check_rights(found, what)
                 yield Read(
                     kind=type(found.obj).__name__.rpartition(".")[2],
                     moid=moid,
@@ -124,6 +128,13 @@ def read(
                     values={changed.name: changed.val for changed in found.propSet or []},
                 )
             page = collector.ContinueRetrievePropertiesEx(page.token) if page.token else None
+
+
+def _check_rights(found: Any, what: str) -> None:
+    """vCenter tells of a session that has ended, or a right that is missing, property by property."""
+    for missing in found.missingSet or ():
+        if is_fault(missing.fault, "NoPermission"):
+            raise explain(missing.fault, what=what)
 
 
 def filter_spec(

@@ -76,9 +76,7 @@ WORDS: dict[str, Words] = {
     "InvalidDatastorePath": Words(InvalidOption, "{message}", "Write it as '[datastore] folder/file'"),
     "InvalidDatastore": Words(VsphereFault, "the datastore cannot be used: {message}", "Check the datastore"),
     "InvalidName": Words(InvalidOption, "vCenter does not accept the name {name}", "Choose another name"),
-    "InvalidPowerState": Words(
-        TaskFailed, "it is {existing}", "Run again, or see who else works on this VM"
-    ),
+    "InvalidPowerState": Words(TaskFailed, "it is {existing}", "Run again, or see who else works on this VM"),
     "ToolsUnavailable": Words(TaskFailed, "VMware Tools do not run in the guest", ""),
     "InvalidState": Words(TaskFailed, "its state does not allow this now: {message}", "Run again"),
     "DisallowedMigrationDeviceAttached": Words(

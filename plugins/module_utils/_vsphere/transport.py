@@ -21,14 +21,20 @@ from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import SoapStubAdapter
 
-# Calls that change nothing, so that one whose answer was lost can be made again.
-READS = frozenset(
+# Calls that can be made again when their answer was lost: they change nothing, or nothing that
+# outlives the session. A wait that is made again may hear that its version has passed.
+REPEATABLE = frozenset(
     {
+        "CreateFilter",
+        "CreatePropertyCollector",
         "Fetch",
         "FindAllByUuid",
         "FindByInventoryPath",
+        "HasPrivilegeOnEntities",
+        "HttpNfcLeaseProgress",
         "RetrievePropertiesEx",
         "RetrieveServiceContent",
+        "WaitForUpdatesEx",
     }
 )
 TRIES = 4
@@ -74,7 +80,7 @@ def tls_context(connection: Connection) -> ssl.SSLContext:
 
 
 class Stub(SoapStubAdapter):  # type: ignore[misc]
-    """pyVmomi's adapter with time-outs that follow a deadline, and retries of reads."""
+    """pyVmomi's adapter with time-outs that follow a deadline, and retries of what may be repeated."""
 
     def __init__(self, connection: Connection, *, seconds_left: Callable[[], float]) -> None:
         proxy: dict[str, Any] = {}
@@ -96,27 +102,31 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]
     def GetConnection(self) -> Any:
         """A connection that is alive, and gives up when the run has to end."""
         while True:
-            pooled = bool(self.pool)
             self.schemeArgs["timeout"] = timeout = self._timeout()
             connection = super().GetConnection()
             if connection.sock is None:
                 return connection
             # Between two calls nothing may arrive: readable means that the other side hung up.
-            if pooled and select.select([connection.sock], [], [], 0)[0]:
+            if getattr(connection, "was_used", False) and select.select([connection.sock], [], [], 0)[0]:
                 connection.close()
                 continue
             connection.sock.settimeout(timeout)
             return connection
 
+    def ReturnConnection(self, conn: Any) -> None:
+        """Keep a connection for further calls; one that is new may still be told TLS session tickets."""
+        conn.was_used = True
+        super().ReturnConnection(conn)
+
     def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:
-        """One call; a read that met a transient failure of the transport is made again, with pauses in between."""
-        tries = TRIES if info.wsdlName in READS else 1
+        """One call; one that may be repeated is, after a transient failure of the transport and a pause."""
+        tries = TRIES if info.wsdlName in REPEATABLE else 1
         for attempt in range(1, tries + 1):
             try:
                 return super().InvokeMethod(mo, info, args, outerStub)
             except (ConnectionError, ssl.SSLEOFError, http.client.HTTPException) as error:
                 pause = BACKOFF * 2 ** (attempt - 1)
-                if attempt == tries or not _is_transient(error) or pause >= self._seconds_left():
+                if attempt == tries or not is_transient(error) or pause >= self._seconds_left():
                     raise
                 time.sleep(pause)
         raise AssertionError("unreachable")
@@ -126,7 +136,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]
         return min(self._call_timeout, self._seconds_left() + 1.0)
 
 
-def _is_transient(error: BaseException) -> bool:
+def is_transient(error: BaseException) -> bool:
     """A reset or closed connection, or a service that is just starting or overloaded."""
     if isinstance(error, ConnectionRefusedError):
         return False
@@ -136,7 +146,7 @@ def _is_transient(error: BaseException) -> bool:
 
 
 def http_pool(connection: Connection) -> Any:
-    """urllib3's pool with the same TLS, proxy and concurrency; GET and HEAD are retried by urllib3 itself."""
+    """urllib3's pool with the same TLS, proxy and concurrency."""
     import urllib3
 
     settings: dict[str, Any] = {
@@ -144,15 +154,6 @@ def http_pool(connection: Connection) -> Any:
         # urllib3 sets the context's mode from this one.
         "cert_reqs": "CERT_REQUIRED" if connection.validate_certs else "CERT_NONE",
         "maxsize": connection.concurrency,
-        "timeout": urllib3.Timeout(connect=min(30.0, connection.call_timeout), read=connection.call_timeout),
-        "retries": urllib3.Retry(
-            total=TRIES - 1,
-            backoff_factor=BACKOFF,
-            status_forcelist=(502, 503, 504),
-            allowed_methods=("GET", "HEAD"),
-            redirect=False,
-            raise_on_status=False,
-        ),
     }
     if not connection.validate_certs:
         settings["assert_hostname"] = False
@@ -162,6 +163,20 @@ def http_pool(connection: Connection) -> Any:
             f"http://{bracketed(connection.proxy_host)}:{connection.proxy_port or 80}", **settings
         )
     return urllib3.PoolManager(**settings)
+
+
+def http_retries(method: str) -> Any:
+    """Which HTTP requests urllib3 makes again: reads alone. Of an upload the bytes that were sent are gone."""
+    import urllib3
+
+    return urllib3.Retry(
+        total=TRIES - 1 if method in ("GET", "HEAD") else 0,
+        backoff_factor=BACKOFF,
+        status_forcelist=(502, 503, 504),
+        allowed_methods=("GET", "HEAD"),
+        redirect=False,
+        raise_on_status=False,
+    )
 
 
 def bracketed(host: str) -> str:

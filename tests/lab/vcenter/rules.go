@@ -48,8 +48,15 @@ func (r *Rule) fault(object types.ManagedObjectReference) types.BaseMethodFault 
 		x.Object, x.PrivilegeId = &object, r.Privilege
 	case *types.SystemError:
 		x.Reason = r.message()
-	case *types.ManagedObjectNotFound:
-		x.Obj = object
+	case *types.TaskInProgress:
+		x.Task = types.ManagedObjectReference{Type: "Task", Value: "task-0"} // somebody else's
+	}
+	// A reference that vSphere always names, such as a ManagedObjectNotFound's.
+	fields := reflect.ValueOf(f).Elem()
+	for i := range fields.NumField() {
+		if ref, ok := fields.Field(i).Addr().Interface().(*types.ManagedObjectReference); ok && ref.Type == "" {
+			*ref = object
+		}
 	}
 	return f
 }
