@@ -27,8 +27,8 @@ options:
       - Containers in one of these phases.
       - V(thawed), V(network), V(pulling), V(creating) and V(starting) are on the way up, V(running), V(created) and
         V(exited) are Docker's, V(failed) is a container that could not be brought up.
-      - V(stopping) and V(stopped) are on the way down and off, V(suspended) is the VM's state, and V(silent) means that
-        the VM is on and its agent has said nothing.
+      - V(stopping) and V(stopped) are on the way down and off, V(suspended) is the VM's state. With V(booting) the
+        guest came up a moment ago, and with V(silent) the VM is on and its agent has said nothing.
     type: list
     elements: str
     choices:
@@ -43,6 +43,7 @@ options:
       - stopping
       - stopped
       - failed
+      - booting
       - silent
       - suspended
   host:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.peers import KEY_PEERS
 
 ON = "poweredOn"
 OFF = "poweredOff"
@@ -25,7 +26,7 @@ SUSPENDED = "suspended"
 SILENT = "silent"
 STOPPED = "stopped"
 BOOTING = "booting"
-PHASES = (*protocol.CONTAINER_PHASES, SILENT, SUSPENDED)
+PHASES = (*protocol.CONTAINER_PHASES, BOOTING, SILENT, SUSPENDED)
 # On the way to a container; each has to end in another one.
 UNDER_WAY = frozenset({BOOTING, "thawed", "network", "pulling", "creating", "starting"})
 
@@ -37,7 +38,8 @@ class ContainerVm:
     ``status`` is the agent's last word for this very clone, None when there is
     none. ``sealed`` tells that the sealed spec still stands in its configuration,
     ``booting`` that its guest came up a moment ago and its Tools do not run yet: what
-    its agent said last may be of the boot before.
+    its agent said last may be of the boot before. ``peers`` is its list of its fleet's
+    members as it stands in its configuration.
     """
 
     moid: str
@@ -54,6 +56,7 @@ class ContainerVm:
     boot_time: str = ""
     log_path: str = ""
     annotation: str = field(default="", repr=False)
+    peers: str = field(default="", repr=False)
 
     @property
     def phase(self) -> str:
@@ -122,6 +125,7 @@ def vm_from(
         boot_time=boot_time,
         log_path=log_path,
         annotation=annotation,
+        peers=extra_config.get(KEY_PEERS, ""),
     )
 
 
