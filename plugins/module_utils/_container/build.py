@@ -114,6 +114,7 @@ def build(action: Action, seat: Seat, ground: Ground, *, salt: str) -> Build:
         template_uuid=seat.instance_uuid,
         nonce=nonce,
         start=service.state not in (PRESENT, STOPPED),
+        discovery=bool(identity.fleet),
     )
     sealed = sealing.seal(plain.encode(), key=seat.key, obj=identity.name)
     datastore = ground.datastore or seat.datastores[0]
@@ -133,7 +134,9 @@ def build(action: Action, seat: Seat, ground: Ground, *, salt: str) -> Build:
     return Build(action=action, seat=seat, marks=marks, request=request)
 
 
-def guest_spec(spec: ContainerSpec, *, vm: str, template_uuid: str, nonce: str, start: bool) -> protocol.Spec:
+def guest_spec(
+    spec: ContainerSpec, *, vm: str, template_uuid: str, nonce: str, start: bool, discovery: bool = False
+) -> protocol.Spec:
     """The document that the agent acts on."""
     host = hostname(vm)
     login = spec.login
@@ -160,6 +163,7 @@ def guest_spec(spec: ContainerSpec, *, vm: str, template_uuid: str, nonce: str, 
         start=start,
         restart_no=spec.restart_no,
         stop_timeout=spec.stop_timeout,
+        discovery=discovery,
     )
 
 

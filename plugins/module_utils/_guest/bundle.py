@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from .agent import main as main
 
 AGENT = (
-    "__init__", "boot", "container", "engine", "follow", "freeze", "guest", "identity", "images", "logport", "main",
-    "network", "places", "precompile", "prepare", "problem", "record", "report", "rpc", "shell", "state", "thaw",
-    "unixhttp", "unseal", "warm",
+    "__init__", "boot", "container", "discovery", "dns", "engine", "firewall", "follow", "freeze", "guest", "identity",
+    "images", "logport", "main", "network", "places", "precompile", "prepare", "problem", "record", "report",
+    "resolver", "rpc", "shell", "state", "thaw", "unixhttp", "unseal", "warm",
 )  # fmt: skip
-SHARED = ("protocol", "wire")
+SHARED = ("peers", "protocol", "wire")
 
 USER_DATA = "guestinfo.userdata"
 METADATA = "guestinfo.metadata"

@@ -126,6 +126,8 @@ class Spec:
     ``container`` is the body of the Engine's ``POST /containers/create`` without
     ``Image``, which the agent fills with the id of the image that it found.
     ``nonce`` is 32 hex digits, ``seed`` 64; ``stop_timeout`` is in seconds.
+    With ``discovery`` the container is a fleet's: it finds the others by their
+    names, and they reach its every port, as ``peers`` says.
     """
 
     nonce: str
@@ -144,6 +146,7 @@ class Spec:
     restart_no: bool = False
     stop_timeout: int = 10
     log_max_bytes: int = LOG_MAX_BYTES
+    discovery: bool = False
     schema: int = SCHEMA
 
     def encode(self) -> bytes:
@@ -167,7 +170,7 @@ class Spec:
             pull=r.text("pull", one_of=PULL), login=r.one_or_none("login", Login),
             container=r.mapping("container"), files=r.each("files", SpecFile), start=r.flag("start"),
             restart_no=r.flag("restart_no"), stop_timeout=r.integer("stop_timeout"),
-            log_max_bytes=r.integer("log_max_bytes"), schema=r.integer("schema"),
+            log_max_bytes=r.integer("log_max_bytes"), discovery=r.flag("discovery"), schema=r.integer("schema"),
         )  # fmt: skip
 
 
@@ -364,7 +367,8 @@ class Status:
 
     A status whose nonce is not the one expected is stale or inherited: ignore it.
     ``time`` is the guest's clock, ``timings`` seconds since the thaw (or the boot)
-    at which each phase was entered.
+    at which each phase was entered. ``peers`` is the version of the fleet's
+    members that the guest goes by, empty outside of a fleet.
     """
 
     role: str
@@ -381,6 +385,7 @@ class Status:
     images: tuple[ImageStatus, ...] = ()
     memory_mb: int = 0
     engine: str = ""
+    peers: str = ""
     agent: str = AGENT_VERSION
     speaks: tuple[int, int] = SPEAKS
     schema: int = SCHEMA
@@ -407,6 +412,6 @@ class Status:
             reason=r.one_or_none("reason", Reason), container=r.one_or_none("container", ContainerStatus),
             network=r.one_or_none("network", NetworkStatus), timings=r.numbers("timings"),
             log=r.one_or_none("log", LogStatus), images=r.each("images", ImageStatus),
-            memory_mb=r.integer("memory_mb"), engine=r.text("engine"), agent=r.text("agent"), speaks=r.pair("speaks"),
-            schema=r.integer("schema"),
+            memory_mb=r.integer("memory_mb"), engine=r.text("engine"), peers=r.text("peers"), agent=r.text("agent"),
+            speaks=r.pair("speaks"), schema=r.integer("schema"),
         )  # fmt: skip

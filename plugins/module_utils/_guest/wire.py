@@ -103,11 +103,18 @@ class Reader:
         except OverflowError as error:
             raise ProtocolError(f"{self._where}: '{name}' is too large") from error
 
-    def texts(self, name: str) -> tuple[str, ...]:
+    def texts(self, name: str, *, pattern: str = "") -> tuple[str, ...]:
         values = self._take(name, (list,), null=False)
         if not all(isinstance(value, str) for value in values):
             raise ProtocolError(f"{self._where}: '{name}' holds more than strings")
+        if pattern and not all(re.fullmatch(pattern, value) for value in values):
+            raise ProtocolError(f"{self._where}: '{name}' holds what has not the form {pattern}")
         return tuple(_plain(value) for value in values)
+
+    def each_texts(self, name: str, *, pattern: str = "") -> dict[str, tuple[str, ...]]:
+        values = self._take(name, (dict,), null=False)
+        inner = Reader(values, f"{self._where}.{name}")
+        return {_plain(key): inner.texts(key, pattern=pattern) for key in values}
 
     def pair(self, name: str) -> tuple[int, int]:
         values = self._take(name, (list,), null=False)

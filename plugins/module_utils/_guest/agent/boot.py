@@ -9,7 +9,9 @@ from __future__ import annotations
 import time
 from typing import NoReturn
 
+from ..protocol import NetworkStatus
 from . import container, network
+from .discovery import Discovery
 from .engine import Engine
 from .guest import Guest
 from .problem import Problem
@@ -26,13 +28,14 @@ def again(rpc: GuestRpc, record: Record) -> NoReturn:
     reporter = Reporter(rpc, role="container", nonce=record.nonce, phase=phase, begun=begun)
     reporter.change(container=record.last_status, reason=record.last_reason)
     engine = Engine()
-    with Guest(rpc, engine, reporter, record) as guest:
+    discovery = Discovery(rpc, reporter, dns=record.dns) if record.discovery else None
+    with Guest(rpc, engine, reporter, record, discovery=discovery) as guest:
         if record.container:
-            _take_up(engine, guest, reporter, record)
+            _take_up(engine, guest, reporter, record, discovery)
         guest.stay()
 
 
-def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record) -> None:
+def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record, discovery: Discovery | None) -> None:
     # An order that came while the VM was off: left for later, it would start the container again after its next end.
     ordered = guest.ordered()
     starts = ordered or (record.ran and not record.restart_no)
@@ -42,6 +45,8 @@ def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record) -
     while True:
         try:
             engine.wait()
+            if discovery and not discovery.bridge:
+                discovery.begin()
             now = container.read(engine, record.container, record.image_status)
             break
         except Problem as problem:
@@ -52,14 +57,16 @@ def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record) -
     runs = container.phase_of(now) == "running"
     if not runs and not starts:
         guest.look()
-    _wait_network(reporter, record.hostname)
+    own = _wait_network(reporter, record.hostname)
+    if discovery:
+        discovery.at(own=own.ip)
     if runs:
         guest.look()
     elif starts:
         guest.start()
 
 
-def _wait_network(reporter: Reporter, hostname: str) -> None:
+def _wait_network(reporter: Reporter, hostname: str) -> NetworkStatus:
     """What the VM's own configuration brings; it is reported when it fails, and still waited for."""
     name = network.find_nic().name
     told = False
@@ -73,4 +80,4 @@ def _wait_network(reporter: Reporter, hostname: str) -> None:
             told = True
             continue
         reporter.change(network=found)
-        return
+        return found

@@ -33,8 +33,11 @@ _STATES = {"removing": "dead"}
 _NEVER = "0001-01-01T00:00:00Z"
 
 
-def create_body(spec: Spec, image_id: str) -> dict[str, Any]:
-    """The body for ``POST /containers/create``: the spec's, with what only the guest can know."""
+def create_body(spec: Spec, image_id: str, *, names: str = "") -> dict[str, Any]:
+    """The body for ``POST /containers/create``: the spec's, with what only the guest can know.
+
+    ``names`` is the address of the fleet's name server; who else is to be asked is its business.
+    """
     body = dict(spec.container)
     host = dict(body.get("HostConfig") or {})
     binds = [f"{path}:{file.target}:ro" for path, file in zip(_paths(spec), spec.files, strict=True)]
@@ -42,8 +45,13 @@ def create_body(spec: Spec, image_id: str) -> dict[str, Any]:
         host["Binds"] = [*(host.get("Binds") or ()), *binds]
     if not (host.get("LogConfig") or {}).get("Type"):
         host["LogConfig"] = _LOGGING
+    if names:
+        host["Dns"] = [names]
+        # A name is first taken as it stands, as in Docker's own networks: a fleet's names have no dots.
+        if not any(option.startswith("ndots:") for option in host.get("DnsOptions") or ()):
+            host["DnsOptions"] = [*(host.get("DnsOptions") or ()), "ndots:0"]
     # Said by the user for the VM, so the container does not depend on when the VM's resolver learns of it.
-    if spec.network.dns and not host.get("Dns"):
+    elif spec.network.dns and not host.get("Dns"):
         host["Dns"] = list(spec.network.dns)
     if spec.network.search and not host.get("DnsSearch"):
         host["DnsSearch"] = list(spec.network.search)
@@ -66,10 +74,10 @@ def _write_files(spec: Spec) -> None:
         os.chmod(places.LIB, 0o700)
 
 
-def create(engine: Engine, spec: Spec, image: ImageStatus) -> str:
+def create(engine: Engine, spec: Spec, image: ImageStatus, *, names: str = "") -> str:
     """Make the container; returns its id. A half-made one of the same name (the agent was restarted) is replaced."""
     _write_files(spec)
-    body = create_body(spec, image.id)
+    body = create_body(spec, image.id, names=names)
     try:
         try:
             return engine.create(spec.name, body)
@@ -99,6 +107,16 @@ def read(engine: Engine, container: str, image: ImageStatus) -> ContainerStatus:
     if found is None:
         raise Problem("internal", "the container was removed from inside the VM")
     return status_of(found, image)
+
+
+def bridge_address(engine: Engine, container: str) -> str:
+    """The container's address on Docker's bridge; empty while it does not run. Raises Problem."""
+    try:
+        found = engine.inspect(container) or {}
+    except (EngineError, HttpError) as error:
+        raise engine_problem(error, "docker_unavailable") from error
+    networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+    return next((str(address) for one in networks.values() if (address := (one or {}).get("IPAddress"))), "")
 
 
 def status_of(found: dict[str, Any], image: ImageStatus) -> ContainerStatus:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from ..protocol import KEY_KEY, KEY_START, ContainerStatus
 from . import container, unseal
+from .discovery import Discovery
 from .engine import Engine, EngineError
 from .follow import Follower
 from .logport import LogFollower, LogPort, persisted
@@ -37,11 +38,20 @@ class Stopped(BaseException):
 class Guest:
     """The container of ``record``, its log and its status."""
 
-    def __init__(self, rpc: GuestRpc, engine: Engine, reporter: Reporter, record: Record) -> None:
+    def __init__(
+        self,
+        rpc: GuestRpc,
+        engine: Engine,
+        reporter: Reporter,
+        record: Record,
+        *,
+        discovery: Discovery | None = None,
+    ) -> None:
         self._rpc = rpc
         self._engine = engine
         self._reporter = reporter
         self.record = record
+        self._discovery = discovery
         log = record.log
         self._port = LogPort(
             record.log_max_bytes, written=int(log.get("bytes", 0)), capped=bool(log.get("capped", False))
@@ -99,6 +109,9 @@ class Guest:
             if self._log and now.started_at not in ("", self._logged):
                 self._logged = now.started_at
                 self._log.started()
+                self._found()
+            if not self._running and self._discovery:
+                self._discovery.at(container="")
             if self._stopping:
                 self._reporter.change(container=now)
                 return now
@@ -108,6 +121,15 @@ class Guest:
             self._reporter.phase(phase, container.reason_of(now), container=now)
             self._remember(now, ran=self._running)
             return now
+
+    def _found(self) -> None:
+        """Each start may give the container another address on the bridge."""
+        if self._discovery is None:
+            return
+        try:
+            self._discovery.at(container=container.bridge_address(self._engine, self.record.container))
+        except Problem as problem:
+            journal(str(problem))
 
     def _remember(self, now: ContainerStatus, *, ran: bool) -> None:
         reason = container.reason_of(now)
@@ -144,6 +166,8 @@ class Guest:
                 self._make_key()
             if not self._running:
                 self._obey()
+            if self._discovery:
+                self._discovery.look()
             time.sleep(_TICK)
 
     def _obey(self) -> None:

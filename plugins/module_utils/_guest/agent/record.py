@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -21,7 +21,8 @@ class Record:
 
     ``container`` is the Engine's id, empty while there is none. ``ran`` says that
     it ran when this was written and was not ended by itself: the next boot starts
-    it again, unless ``restart_no``. ``start_token`` is the last one obeyed.
+    it again, unless ``restart_no``. ``start_token`` is the last one obeyed. ``dns``
+    are the name servers that the user named for the container.
     """
 
     nonce: str
@@ -37,6 +38,8 @@ class Record:
     last: Mapping[str, Any] | None = None
     reason: Mapping[str, Any] | None = None
     log: Mapping[str, Any] = field(default_factory=dict)
+    discovery: bool = False
+    dns: Sequence[str] = ()
 
     @staticmethod
     def of(spec: Spec) -> Record:
@@ -49,6 +52,8 @@ class Record:
             log_max_bytes=spec.log_max_bytes,
             tty=bool(spec.container.get("Tty")),
             image=asdict(ImageStatus(name=spec.image, id="")),
+            discovery=spec.discovery,
+            dns=list((spec.container.get("HostConfig") or {}).get("Dns") or ()),
         )
 
     @property

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from ..protocol import KEY_SPEC, ImageStatus, NetworkStatus, Spec, unread_nonce
 from . import container, identity, images, network, places, state, unseal
+from .discovery import Discovery
 from .engine import Engine
 from .guest import Guest
 from .problem import Problem, as_problem
@@ -129,9 +130,11 @@ def _become(rpc: GuestRpc, spec: Spec, frozen: dict[str, Any], reporter: Reporte
         reporter.phase("pulling")
         image = images.pull(engine, spec.image, (spec.login,) if spec.login else ())
     reporter.phase("creating")
-    created = container.create(engine, spec, image)
-    record = replace(Record.of(spec), image=asdict(image), container=created, ran=spec.start)
-    with Guest(rpc, engine, reporter, record) as guest:
+    record = Record.of(spec)
+    discovery = Discovery(rpc, reporter, dns=record.dns) if spec.discovery else None
+    created = container.create(engine, spec, image, names=discovery.begin() if discovery else "")
+    record = replace(record, image=asdict(image), container=created, ran=spec.start)
+    with Guest(rpc, engine, reporter, record, discovery=discovery) as guest:
         guest.follow()
         if not reporter.status.network:
             reporter.phase("network")
@@ -141,6 +144,10 @@ def _become(rpc: GuestRpc, spec: Spec, frozen: dict[str, Any], reporter: Reporte
         # Whole on disk at once; durable when it runs and is saved again.
         record.save(durable=False)
         state.remove(places.THAW)
+        if discovery and net.found:
+            discovery.at(own=net.found.ip)
+            if spec.start:
+                discovery.wait_admitted()
         if spec.start:
             guest.start()
         else:
