@@ -97,6 +97,14 @@ def settle(
         config.numCPUs = spec.cpus
     if spec.memory_mb and spec.memory_mb != hardware.memory_mb:
         config.memoryMB = spec.memory_mb
+    memory = spec.memory_mb or hardware.memory_mb
+    if (spec.memory_reservation_mb or 0) > memory:
+        raise InvalidOption(
+            "Cannot reserve",
+            obj=f"{spec.memory_reservation_mb} MiB",
+            why=f"the source has {memory} MiB of memory",
+            next_step="Set memory_reservation_mb to at most that, or memory_mb to more",
+        )
     if spec.memory_reservation_mb is not None and spec.memory_reservation_mb != hardware.reservation_mb:
         config.memoryAllocation = vim.ResourceAllocationInfo(reservation=spec.memory_reservation_mb)
     if hardware.bios_uuid.lower() != bios_uuid.lower():

@@ -25,6 +25,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actio
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.build import Builder, Site
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import ABSENT, Request
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import REMOVAL, needed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     IMPORT,
     MOVE,
@@ -45,7 +46,12 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.surve
     survey,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_folder
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.privileges import (
+    check_places,
+    check_privileges,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Place
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 # After its time is over, a run still cleans up behind itself; calls to vCenter are bounded by this much more.
@@ -93,6 +99,7 @@ def prepare(session: Session, request: Request, sources: Sources) -> Job:
         job = Job(request=request, seen=seen, plan=plan, wanted=job.wanted)
     if job.plan.errors:
         raise _as_one(f"Nothing was done for template '{request.name}'", job.plan.errors)
+    _check_privileges(session, job)
     return job
 
 
@@ -191,6 +198,27 @@ def _check(job: Job, wanted: Wanted) -> None:
     check_reach([step.host for step in work if step.makes or step.action == MOVE], facts=job.seen.facts, wanted=wanted)
     if any(step.makes == IMPORT for step in work):
         check_sources(wanted)
+
+
+def _check_privileges(session: Session, job: Job) -> None:
+    if not job.plan.work:
+        return
+    if job.wanted is None:
+        doomed = {vm.moid: vm.name for vm in job.plan.destroyed}
+        check_privileges(session, doomed, REMOVAL, what="Cannot remove the template VMs")
+        return
+    permits = needed(job.plan.work, job.wanted.spec)
+    datacenter = job.seen.datacenter
+    folder = job.seen.folder or find_folder(session, datacenter=datacenter, path="")
+    making = [] if job.seen.folder else ["Folder.Create"]
+    wanted = {
+        Place(kind="Folder", moid=folder.moid, name=folder.path or "vm"): [*permits.folder, *making],
+        job.wanted.datastore: permits.datastore,
+        job.wanted.network.place: permits.network,
+    }
+    for pool in {job.seen.pools[step.host.moid] for step in job.plan.work}:
+        wanted[Place(kind="ResourcePool", moid=pool, name="Resources")] = permits.pool
+    check_places(session, wanted, what="Cannot make template", obj=job.request.name)
 
 
 def _remove(session: Session, job: Job, deadline: Deadline) -> Done:

@@ -32,11 +32,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 # Seconds in which a host has to take or answer something; thick disks are zeroed before the answer.
 _HTTP_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 15.0
-_NETWORK_KINDS = {
-    "standard": "Network",
-    "distributed": "DistributedVirtualPortgroup",
-    "opaque": "OpaqueNetwork",
-}
 
 Progress = Callable[[str], None]
 
@@ -100,7 +95,7 @@ def import_ova(
 
 
 def _import_spec(session: Session, *, ova: Ova, name: str, place: ImportPlace) -> Any:
-    network = session.managed(_NETWORK_KINDS[place.network.kind], place.network.moid)
+    network = session.managed(place.network.place.kind, place.network.moid)
     params = vim.OvfManager.CreateImportSpecParams(
         entityName=name,
         hostSystem=session.managed("HostSystem", place.host),

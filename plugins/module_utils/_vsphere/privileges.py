@@ -11,7 +11,35 @@ from collections.abc import Mapping, Sequence
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import NotFound, PermissionMissing
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Place
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+
+
+def check_places(session: Session, wanted: Mapping[Place, Sequence[str]], *, what: str, obj: str = "") -> None:
+    """Refuse to begin what the user lacks a privilege for on any of the places, each with its own privileges.
+
+    One call for each place. Raises: PermissionMissing, naming the privileges and the places.
+    """
+    manager = session.content.authorizationManager
+
+    def ask(place: Place) -> list[str]:
+        with explaining("Cannot ask vCenter what the user may do on", obj=place.name):
+            (answer,) = manager.HasPrivilegeOnEntities(
+                [session.managed(place.kind, place.moid)], session.key, list(wanted[place])
+            )
+        return [str(one.privId) for one in answer.privAvailability if not one.isGranted]
+
+    places = [place for place, privileges in wanted.items() if privileges]
+    lacking = {place: found for place, found in zip(places, session.in_parallel(ask, places), strict=True) if found}
+    if lacking:
+        told = "; ".join(f"{', '.join(found)} on {place.kind} '{place.name}'" for place, found in lacking.items())
+        raise PermissionMissing(
+            what,
+            obj=obj,
+            why=f"{session.user_name} lacks the privilege {told}",
+            next_step="Grant it to the user's role, or let another user do it",
+            details={"privileges": sorted({name for found in lacking.values() for name in found})},
+        )
 
 
 def check_privileges(session: Session, vms: Mapping[str, str], privileges: Sequence[str], *, what: str) -> None:

@@ -64,3 +64,9 @@ class Network:
     switch_uuid: str = ""
     opaque_id: str = ""
     opaque_type: str = ""
+
+    @property
+    def place(self) -> Place:
+        """The managed object, by vSphere's name of its type."""
+        kinds = {"standard": "Network", "distributed": "DistributedVirtualPortgroup", "opaque": "OpaqueNetwork"}
+        return Place(kind=kinds[self.kind], moid=self.moid, name=self.name)

@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER, request_from
+
+LOGIN = {"server": "r", "username": "u", "password": "p"}
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    """The module's options as AnsibleModule hands them over, with the given differences."""
+    return {
+        "name": "photon",
+        "state": "present",
+        "source": {"ova": "/photon.ova", "vm": None},
+        "accept_eula": False,
+        "cluster": "c1",
+        "hosts": None,
+        "datacenter": None,
+        "folder": DEFAULT_FOLDER,
+        "datastore": "ds1",
+        "network": "n1",
+        "cpus": None,
+        "memory_mb": None,
+        "memory_reservation_mb": None,
+        "disk_gb": None,
+        "images": None,
+        "image_archives": None,
+        "registry_logins": None,
+        "insecure_registries": None,
+        "timeout": 3600,
+        **changes,
+    }
+
+
+def test_what_is_asked_for_arrives() -> None:
+    request = request_from(
+        params(images=["web", "web:latest"], image_archives=["/a.tar"], registry_logins=[LOGIN], memory_mb=512)
+    )
+    assert request.images == ("web:latest",)
+    assert request.archives == ("/a.tar",)
+    assert request.logins[0].username == "u"
+    assert (request.ova, request.vm, request.memory_mb) == ("/photon.ova", "", 512)
+
+
+def test_an_absent_template_needs_nothing_but_its_name() -> None:
+    request = request_from(params(state="absent", source=None, cluster=None, datastore=None, network=None))
+    assert request.state == "absent"
+
+
+@pytest.mark.parametrize(
+    ("changes", "option"),
+    [
+        ({"name": "a/b"}, "a/b"),
+        ({"cpus": 0}, "cpus"),
+        ({"memory_mb": 128}, "memory_mb"),
+        ({"memory_mb": 1023}, "memory_mb"),
+        ({"memory_mb": 1024, "memory_reservation_mb": 2048}, "2048 MiB"),
+        ({"memory_reservation_mb": -1}, "memory_reservation_mb"),
+        ({"disk_gb": 0}, "disk_gb"),
+        ({"timeout": 0}, "timeout"),
+        ({"hosts": [], "cluster": None}, "hosts"),
+        ({"hosts": ["esx1", " "], "cluster": None}, "hosts"),
+        ({"cluster": ""}, "cluster"),
+        ({"datastore": ""}, "datastore"),
+        ({"network": ""}, "network"),
+        ({"source": {"ova": "", "vm": None}}, "source"),
+        ({"images": [""]}, "image"),
+        ({"image_archives": [""]}, "image_archives"),
+        ({"registry_logins": [{**LOGIN, "password": ""}]}, "registry_logins"),
+        ({"registry_logins": [LOGIN, LOGIN]}, "registry_logins"),
+    ],
+)
+def test_what_cannot_be_meant_is_named(changes: dict[str, Any], option: str) -> None:
+    with pytest.raises(InvalidOption, match=option):
+        request_from(params(**changes))
+
+
+def test_no_password_is_in_an_error() -> None:
+    logins = [{**LOGIN, "password": "s3cret"}] * 2
+    with pytest.raises(InvalidOption) as caught:
+        request_from(params(registry_logins=logins))
+    assert "s3cret" not in str(caught.value)
