@@ -27,11 +27,11 @@ help: ## list the targets
 demo: setup ## bring up the lab, build templates, run containers as VMs, remove them all
 	@$(BIN)/python -m tests.demo
 
-test: setup ## every test that there is so far: the pure ones, and the lab's own with real Docker guests
-	@echo "== lab: go vet and go test"
-	@cd tests/lab && $$(../setup/go.sh) vet ./... && $$(../setup/go.sh) test ./...
-	@$(PYTEST) tests/unit
-	@echo "not run: tests/e2e and the demo need the modules, which are not there yet"
+test: setup ## every test: pure, over real SOAP, and end to end with real Docker guests
+	@echo "== the lab itself: go vet and go test"
+	@cd tests/lab && go=$$(../setup/go.sh) && $$go vet ./... && $$go test ./...
+	@echo "== the collection: pure, over real SOAP, and end to end"
+	@$(PYTEST) tests/unit tests/scripted tests/e2e
 
 unit: setup-python ## only the pure tests, in seconds
 	@$(PYTEST) tests/unit

@@ -109,9 +109,13 @@ def test_an_exited_container_is_reported_and_started_again(container: Run, modul
 
 def test_a_host_restart_brings_the_container_back(container: Run, images: dict[str, str], docker_lab: Lab) -> None:
     options: dict[str, Any] = {"name": "reboot", "image": images["web"], "published_ports": ["8080:8080"]}
-    container(**options)
-    docker_lab.control("POST", "/vms/reboot/reset")
+    made = container(**options)
+    # What vSphere HA does with a VM whose host is gone.
+    docker_lab.control("POST", "/vms/reboot/power-off")
+    docker_lab.control("POST", "/vms/reboot/power-on")
     again = container(**options)
     assert not again.get("failed"), again["msg"]
+    assert not again["changed"]
+    assert again["vm"]["moid"] == made["vm"]["moid"]
     assert ask(again)["hostname"]
 

@@ -37,9 +37,8 @@ class ContainerVm:
 
     ``status`` is the agent's last word for this very clone, None when there is
     none. ``sealed`` tells that the sealed spec still stands in its configuration,
-    ``booting`` that its guest came up a moment ago and its Tools do not run yet: what
-    its agent said last may be of the boot before. ``peers`` is its list of its fleet's
-    members as it stands in its configuration.
+    ``booting`` that its guest came up a moment ago and has not spoken since.
+    ``peers`` is its list of its fleet's members as it stands in its configuration.
     """
 
     moid: str
@@ -98,7 +97,6 @@ def vm_from(
     power: str,
     bios_uuid: str,
     extra_config: Mapping[str, str],
-    booting: bool = False,
     host: str = "",
     ip: str = "",
     instance_uuid: str = "",
@@ -118,7 +116,6 @@ def vm_from(
         marks=marks,
         status=read_status(extra_config.get(protocol.KEY_STATUS, ""), nonce=marks.nonce),
         sealed=bool(extra_config.get(protocol.KEY_SPEC)),
-        booting=booting,
         host=host,
         ip=ip,
         instance_uuid=instance_uuid,

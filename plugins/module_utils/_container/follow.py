@@ -12,7 +12,7 @@ last state seen.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ON, UNDER_WAY, read_status
@@ -30,6 +30,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waitin
 CREATED = "created"
 RUNNING = "running"
 HEALTHY = "healthy"
+WELL = "well"  # running, and healthy where there is a health check
+BEGUN = "begun"  # running, or ended already, however
 ENDED = "ended"
 SPEAKING = "speaking"  # any word at all
 
@@ -56,7 +58,8 @@ class Follow:
     ``healthy_seconds`` what a health check gets once the container runs.
     ``before`` is the status that stood when it was ordered to start again, or was booting,
     ``unread`` the nonce of an agent that could not read its spec. ``began`` is
-    where ``seconds`` are counted from.
+    where ``seconds`` are counted from. ``steady_seconds`` is how long it has to
+    stay at its goal; ``on_begun`` is called once it runs or has ended.
     """
 
     moid: str
@@ -69,6 +72,8 @@ class Follow:
     unread: str = field(default="", repr=False)
     before: protocol.Status | None = None
     restarted: bool = False
+    steady_seconds: float = 0.0
+    on_begun: Callable[[], None] | None = field(default=None, repr=False)
     status: protocol.Status | None = None
     error: BonnevilleError | None = None
     over: bool = False
@@ -78,13 +83,15 @@ class Follow:
     _was_under_way: bool = False
     _old_end: Deadline | None = None
     _awaits_health: bool = False
+    _steady: Deadline | None = None
     _raw: str = ""
     _power: str = ""
 
     @property
     def nearest(self) -> Deadline:
         """When it has to be looked at again, whatever happens."""
-        return self._old_end if self._old_end and self._old_end.remaining() < self.limit.remaining() else self.limit
+        waits = [one for one in (self._old_end, self._steady) if one]
+        return min([*waits, self.limit], key=Deadline.remaining)
 
     def look(self, state: VmState) -> bool:
         """Take in what the VM shows; whether it is over."""
@@ -94,7 +101,11 @@ class Follow:
             reached = self._judge(state)
         except BonnevilleError as error:
             self.error, reached = error, True
-        if not reached and self.limit.passed:
+        if reached and not self.error and self.steady_seconds:
+            self._steady = self._steady or Deadline(self.steady_seconds)
+            self.limit = self._steady  # its goal was reached in time
+            reached = self._steady.passed
+        elif not reached and self.limit.passed:
             self.error, reached = self._late(), True
         if reached:
             self.over, self.seconds = True, time.monotonic() - self.began
@@ -110,13 +121,13 @@ class Follow:
                 GuestFailed, f"its VM went {state.power}", "See the VM's events in vCenter, then run again"
             )
         self._raw = state.extra_config.get(protocol.KEY_STATUS, "")
-        status = self._fresh(self._raw, tools_running=state.tools_running)
+        status = self._fresh(self._raw)
         if status is None:
             return False
         self.status = status
         return self._reached(status)
 
-    def _fresh(self, text: str, *, tools_running: bool) -> protocol.Status | None:
+    def _fresh(self, text: str) -> protocol.Status | None:
         status = read_status(text, nonce=self.nonce) or read_status(text, nonce=self.unread)
         if status is None:
             self._check_schema(text)
@@ -125,8 +136,7 @@ class Follow:
             raise self._unsupported(f"its agent speaks {status.speaks[0]} to {status.speaks[1]}")
         before = self.before
         old = before is not None and status.boot == before.boot and status.seq <= before.seq
-        # Of a guest that was only coming up, what it said before is true again once its Tools run.
-        return None if old and (self.restarted or not tools_running) else status
+        return None if old else status
 
     def _check_schema(self, text: str) -> None:
         """A document that we cannot read may be this clone's own nevertheless: its nonce stands in it."""
@@ -143,6 +153,9 @@ class Follow:
         if self.goal == SPEAKING:
             return True
         self._was_under_way = self._was_under_way or phase in UNDER_WAY or phase == "running"
+        if phase in ("running", "exited") and self.on_begun and not (self.restarted and not self._was_under_way):
+            self.on_begun()
+            self.on_begun = None
         if phase == "failed":
             raise self._told(GuestFailed, status)
         if phase == "exited":
@@ -152,9 +165,9 @@ class Follow:
             return self.goal == CREATED
         if phase != "running":
             return False
-        if self.goal in (CREATED, RUNNING):
+        if self.goal in (CREATED, RUNNING, BEGUN):
             return True
-        return self._healthy(status) if self.goal == HEALTHY else False
+        return self._healthy(status) if self.goal in (HEALTHY, WELL) else False
 
     def _ended(self, status: protocol.Status) -> bool:
         if self.goal == CREATED:
@@ -164,13 +177,15 @@ class Follow:
             if not self._old_end.passed:
                 return False
         code = status.container.exit_code if status.container else None
-        if self.goal == ENDED or (self.goal == RUNNING and not code):
+        if self.goal in (BEGUN, ENDED) or (self.goal in (RUNNING, WELL) and not code):
             return True
         raise self._told(ContainerFailed, status, default=f"it ended with exit code {code}")
 
     def _healthy(self, status: protocol.Status) -> bool:
         health = status.container.health if status.container else "none"
         if health == "healthy":
+            return True
+        if health == "none" and self.goal == WELL:
             return True
         if health == "none":
             raise self._failure(
@@ -239,12 +254,18 @@ class Follow:
         return f"the VM is {self._power}, and its agent said nothing"
 
 
-def follow_all(watch: Watch, follows: Sequence[Follow]) -> None:
-    """Listen until every one is over; their outcomes stand in them."""
+def follow_all(watch: Watch, follows: Sequence[Follow], *, between: Callable[[], bool] = lambda: False) -> None:
+    """Listen until every one is over; their outcomes stand in them.
+
+    Args:
+        between: is called whenever something was heard; true if it did something, and so may have heard more.
+    """
     pending = [one for one in follows if not one.over]
     watch.add(vms=[one.moid for one in pending])
     while True:
         pending = [one for one in pending if not one.look(watch.vms[one.moid])]
+        if between():
+            continue
         if not pending:
             return
         watch.wait(min((one.nearest for one in pending), key=Deadline.remaining))

@@ -19,8 +19,10 @@ DEFAULT_FOLDER = "bonneville-containers"
 
 LOG_FILE = "container.log"
 
-# From power-on to running Tools, with what the clocks may differ.
-_BOOT_TIME = timedelta(minutes=10)
+# From power-on to the agent's first word, with what this clock and vCenter's may differ.
+_BOOT_TIME = timedelta(minutes=5)
+# A guest takes its clock from its VM's, which counts whole seconds.
+_CLOCK_SLACK = 3.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,14 +48,13 @@ def container_vms(scope: Scope) -> Found:
 
 def as_container_vm(facts: VmFacts, scope: Scope) -> ContainerVm | None:
     """The container VM that a VM is by its marks; None for any other VM. ``host`` becomes the host's name."""
-    return vm_from(
+    vm = vm_from(
         moid=facts.moid,
         name=facts.name,
         folder=facts.folder or "",
         power=facts.power,
         bios_uuid=facts.bios_uuid,
         extra_config=facts.extra_config,
-        booting=_is_booting(facts, scope),
         host=scope.host_name(facts.host),
         ip=facts.ip,
         instance_uuid=facts.instance_uuid,
@@ -61,13 +62,14 @@ def as_container_vm(facts: VmFacts, scope: Scope) -> ContainerVm | None:
         log_path=f"{directory_of(facts.vmx_path)}/{LOG_FILE}" if facts.vmx_path else "",
         annotation=facts.annotation,
     )
+    return replace(vm, booting=_is_booting(vm, facts, scope)) if vm else None
 
 
-def _is_booting(facts: VmFacts, scope: Scope) -> bool:
-    """A guest that came up within minutes, by vCenter's and our clock, and whose Tools do not run yet."""
-    if facts.power != ON or facts.tools_running or facts.boot_time is None:
+def _is_booting(vm: ContainerVm, facts: VmFacts, scope: Scope) -> bool:
+    """Whether a guest that came up within minutes has not spoken since: what it said may be of the boot before."""
+    if facts.power != ON or facts.boot_time is None or abs(scope.read_at - facts.boot_time) > _BOOT_TIME:
         return False
-    return abs(scope.read_at - facts.boot_time) < _BOOT_TIME
+    return vm.status is None or vm.status.time < facts.boot_time.timestamp() - _CLOCK_SLACK
 
 
 def claimed_vm(facts: VmFacts) -> ContainerVm | None:
