@@ -217,7 +217,7 @@ func (k *Kind) discard(ctx context.Context, d *disk) error {
 	var errs []error
 	if d.container != "" {
 		errs = append(errs, remove(ctx, k.client, "/containers/"+d.container, url.Values{"force": {"1"}}))
-		k.leases.release(d.made.mac)
+		k.leases.Release(d.made.mac)
 	}
 	errs = append(errs, remove(ctx, k.client, "/volumes/"+d.volume.name, nil))
 	for _, image := range k.unused(d) {

@@ -20,6 +20,8 @@ import (
 
 	"bonneville.vsphere/lab/engine"
 	"bonneville.vsphere/lab/guest"
+	"bonneville.vsphere/lab/leases"
+	"bonneville.vsphere/lab/mark"
 )
 
 // Options says where machines run.
@@ -39,7 +41,7 @@ type Kind struct {
 	network string
 	subnet  netip.Prefix
 	gateway netip.Addr
-	leases  *leases
+	leases  *leases.Table
 
 	mu       sync.Mutex
 	disks    map[string]*disk
@@ -65,7 +67,7 @@ func New(ctx context.Context, o Options) (*Kind, error) {
 		return nil, fmt.Errorf("removing what an earlier lab left: %w", err)
 	}
 	k := &Kind{
-		client: o.Client, image: o.Image, dir: dir, mark: ownMark(),
+		client: o.Client, image: o.Image, dir: dir, mark: mark.Own(),
 		disks: map[string]*disk{}, machines: map[string]*machine{}, extra: map[string]map[string]guest.Disk{},
 		users: map[string]int{},
 	}

@@ -7,10 +7,10 @@ import (
 	"net/netip"
 	"path"
 	"strings"
-	"sync"
 
 	"bonneville.vsphere/lab/engine"
 	"bonneville.vsphere/lab/guestroot/wire"
+	"bonneville.vsphere/lab/leases"
 )
 
 // makeNetwork makes a bridge with a /23 that no interface of the machine and no
@@ -48,7 +48,7 @@ func (k *Kind) makeNetwork(ctx context.Context) error {
 			return err
 		}
 		k.network, k.subnet, k.gateway = "bonneville-lab-"+k.mark, subnet, gateway
-		k.leases = newLeases(subnet)
+		k.leases = leases.New(subnet)
 		return nil
 	}
 }
@@ -76,51 +76,6 @@ func takenBy(ctx context.Context, c *engine.Client) ([]netip.Prefix, error) {
 	return taken, nil
 }
 
-// leases is the lab's DHCP server. A lease belongs to a MAC and lives as long as
-// the disk of its machine; addresses go round, so that one that was given up is
-// not at once another machine's.
-type leases struct {
-	mu     sync.Mutex
-	subnet netip.Prefix
-	next   byte
-	byMAC  map[string]netip.Addr
-	taken  map[netip.Addr]bool
-}
-
-const firstLease, lastLease = 128, 254
-
-func newLeases(subnet netip.Prefix) *leases {
-	return &leases{subnet: subnet, next: firstLease, byMAC: map[string]netip.Addr{}, taken: map[netip.Addr]bool{}}
-}
-
-// of gives the MAC's address.
-func (l *leases) of(mac string) (netip.Addr, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if address, ok := l.byMAC[mac]; ok {
-		return address, nil
-	}
-	for range lastLease - firstLease + 1 {
-		bytes := l.subnet.Addr().As4()
-		bytes[3] = l.next
-		if l.next++; l.next > lastLease {
-			l.next = firstLease
-		}
-		if address := netip.AddrFrom4(bytes); !l.taken[address] {
-			l.taken[address], l.byMAC[mac] = true, address
-			return address, nil
-		}
-	}
-	return netip.Addr{}, fmt.Errorf("all addresses of %s are leased", l.subnet)
-}
-
-func (l *leases) release(mac string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.taken, l.byMAC[mac])
-	delete(l.byMAC, mac)
-}
-
 // lease answers a guest's DHCP request; nil is silence.
 func (k *Kind) lease(m *machine) *wire.LeaseAnswer {
 	k.mu.Lock()
@@ -130,7 +85,7 @@ func (k *Kind) lease(m *machine) *wire.LeaseAnswer {
 		silent = silent || matches
 	}
 	k.mu.Unlock()
-	address, err := k.leases.of(m.spec.MAC)
+	address, err := k.leases.Of(m.spec.MAC)
 	if silent || err != nil {
 		return nil
 	}

@@ -2,48 +2,19 @@ package docker
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
-	"os"
-	"strings"
 
 	"bonneville.vsphere/lab/engine"
+	"bonneville.vsphere/lab/mark"
 )
 
 // label is on all that a lab makes in an engine. Its value names the lab's process,
 // so that the next lab can tell a crashed lab's things from a living one's.
 const label = "bonneville.lab"
-
-func ownMark() string {
-	return fmt.Sprintf("%d-%s-%s", os.Getpid(), startOf(os.Getpid()), rand.Text()[:6])
-}
-
-// startOf is when a process started, in ticks: a pid alone may have been used again.
-func startOf(pid int) string {
-	raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return ""
-	}
-	// The name in parentheses may hold spaces; the start is the 20th field after it.
-	fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-	if len(fields) < 20 {
-		return ""
-	}
-	return fields[19]
-}
-
-func abandoned(mark string) bool {
-	var pid int
-	if _, err := fmt.Sscanf(mark, "%d-", &pid); err != nil {
-		return false
-	}
-	parts := strings.Split(mark, "-")
-	return len(parts) == 3 && startOf(pid) != parts[1]
-}
 
 // things are one sort of what a lab leaves in an engine.
 type things struct {
@@ -98,8 +69,8 @@ func removeMarked(ctx context.Context, c *engine.Client, mark string) error {
 // removeAbandoned removes what labs that no longer run have left.
 func removeAbandoned(ctx context.Context, c *engine.Client, progress io.Writer) error {
 	said := false
-	return removeWhere(ctx, c, label, func(mark string) bool {
-		gone := abandoned(mark)
+	return removeWhere(ctx, c, label, func(of string) bool {
+		gone := mark.Abandoned(of)
 		if gone && !said {
 			said = true
 			fmt.Fprintln(progress, "[guests] removing what a lab that did not end in order has left")

@@ -30,17 +30,38 @@ rm -rf dev/* proc/* run/* tmp/*
 // lines is about how many debootstrap prints for these packages, to say how far it is.
 const lines = 560
 
-// bootstrap makes the Debian and imports it as image.
-func bootstrap(ctx context.Context, o Options, image string) error {
+// Debian is what Debootstrap makes.
+type Debian struct {
+	What     string // shown in progress
+	Packages []string
+	Lines    int    // about how many debootstrap prints, to say how far it is
+	Cache    string // keeps the packages
+	Progress io.Writer
+}
+
+// Debootstrap unpacks a Debian of the lab's suite into root.
+func (d Debian) Debootstrap(ctx context.Context, root string) error {
 	tool, err := exec.LookPath("debootstrap")
 	if err != nil {
 		return errors.New("no debootstrap on the PATH, which the guests' root is made with: install it (Debian, Fedora and others have it)")
 	}
-	debs, err := filepath.Abs(filepath.Join(o.Cache, "debs"))
+	debs, err := filepath.Abs(filepath.Join(d.Cache, "debs"))
 	if err != nil {
 		return err
 	}
 	if err := os.MkdirAll(debs, 0o755); err != nil {
+		return err
+	}
+	mirror := mirrorOf("/etc/apt")
+	fmt.Fprintf(d.Progress, "[%s] debootstrap of %s from %s (about a minute, once)\n", d.What, suite, mirror)
+	command := exec.CommandContext(ctx, tool, "--variant=minbase", "--cache-dir="+debs,
+		"--include="+strings.Join(d.Packages, ","), suite, root, mirror)
+	return d.follow(command)
+}
+
+// bootstrap makes the Debian and imports it as image.
+func bootstrap(ctx context.Context, o Options, image string) error {
+	if err := os.MkdirAll(o.Cache, 0o755); err != nil {
 		return err
 	}
 	root, err := os.MkdirTemp(o.Cache, "root-")
@@ -48,12 +69,9 @@ func bootstrap(ctx context.Context, o Options, image string) error {
 		return err
 	}
 	defer os.RemoveAll(root)
-	mirror := mirrorOf("/etc/apt")
-	fmt.Fprintf(o.Progress, "[guest root] debootstrap of %s from %s (about a minute, once)\n", suite, mirror)
 	start := time.Now()
-	command := exec.CommandContext(ctx, tool, "--variant=minbase", "--cache-dir="+debs,
-		"--include="+strings.Join(packages, ","), suite, root, mirror)
-	if err := follow(command, o.Progress); err != nil {
+	debian := Debian{What: "guest root", Packages: packages, Lines: lines, Cache: o.Cache, Progress: o.Progress}
+	if err := debian.Debootstrap(ctx, root); err != nil {
 		return err
 	}
 	trim := exec.CommandContext(ctx, "sh", "-euc", finish)
@@ -76,7 +94,7 @@ func bootstrap(ctx context.Context, o Options, image string) error {
 }
 
 // follow runs debootstrap, says every few seconds what it does, and shows its last words if it fails.
-func follow(command *exec.Cmd, progress io.Writer) error {
+func (d Debian) follow(command *exec.Cmd) error {
 	read, write, err := os.Pipe()
 	if err != nil {
 		return err
@@ -96,7 +114,7 @@ func follow(command *exec.Cmd, progress io.Writer) error {
 		if time.Since(said) > 5*time.Second {
 			said = time.Now()
 			what := strings.ToLower(strings.TrimPrefix(scanner.Text(), "I: "))
-			fmt.Fprintf(progress, "[guest root] %d%%: %s\n", min(99, 100*n/lines), what)
+			fmt.Fprintf(d.Progress, "[%s] %d%%: %s\n", d.What, min(99, 100*n/d.Lines), what)
 		}
 	}
 	if err := command.Wait(); err != nil {

@@ -26,7 +26,7 @@ import (
 	"bonneville.vsphere/lab/program"
 )
 
-//go:embed wire cmd/standin
+//go:embed wire cloudinit cmd/standin
 var sources embed.FS
 
 // Options says which engine is to have the image, and where to keep what it is built from.

@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"bonneville.vsphere/lab/guestroot/cloudinit"
 	"bonneville.vsphere/lab/guestroot/wire"
 )
 
@@ -71,7 +72,7 @@ func (g *guest) boot() {
 	for _, name := range g.units.enabled() {
 		g.units.start(name)
 	}
-	cloudInit(g.procs)
+	cloudinit.Guest{InfoGet: infoGet, Run: g.procs.run, Say: say}.Boot()
 }
 
 // resume brings back what ran when the parent was halted, docker first: in a real

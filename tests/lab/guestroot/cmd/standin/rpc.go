@@ -26,6 +26,14 @@ func ask(request wire.Request) (*wire.Answer, error) {
 	return answer, json.NewDecoder(connection).Decode(answer)
 }
 
+func infoGet(key string) (string, bool) {
+	answer, err := ask(wire.Request{Kind: wire.RPC, Command: "info-get " + key})
+	if err != nil || !answer.OK {
+		return "", false
+	}
+	return answer.Text, true
+}
+
 // rpc is one command of VMware's guest RPC, with the exit codes and the words of
 // the real tools: 0 and the value, 1 and a complaint, 255 outside of a VM.
 func rpc(command string) int {

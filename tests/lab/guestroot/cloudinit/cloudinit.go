@@ -1,4 +1,7 @@
-package main
+// Package cloudinit is cloud-init with its VMware datasource, as far as the lab's
+// guests need it: user data is applied once per instance id, at boot only. It reads
+// cloud-config written as JSON, which is YAML.
+package cloudinit
 
 import (
 	"bytes"
@@ -11,11 +14,19 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-
-	"bonneville.vsphere/lab/guestroot/wire"
 )
 
-// userData is the part of cloud-config that the lab's cloud-init knows.
+// disabled is the file by which cloud-init is switched off.
+const disabled = "/etc/cloud/cloud-init.disabled"
+
+// Guest is the machine that user data is applied to.
+type Guest struct {
+	InfoGet func(key string) (value string, ok bool)
+	Run     func(argv ...string) (code int, out string)
+	Say     func(format string, values ...any)
+}
+
+// userData is the part of cloud-config that is known here.
 type userData struct {
 	WriteFiles []struct {
 		Path        string `json:"path"`
@@ -26,11 +37,13 @@ type userData struct {
 	RunCmd []json.RawMessage `json:"runcmd"`
 }
 
-// cloudInit is cloud-init with its VMware datasource: user data is applied once per
-// instance id, at boot only. It reads cloud-config written as JSON, which is YAML.
-func cloudInit(procs *processes) {
-	metadata, hasMetadata := guestData("metadata")
-	data, hasData := guestData("userdata")
+// Boot does what cloud-init does at a boot.
+func (g Guest) Boot() {
+	if _, err := os.Stat(disabled); err == nil {
+		return
+	}
+	metadata, hasMetadata := g.data("metadata")
+	data, hasData := g.data("userdata")
 	if !hasMetadata && !hasData {
 		return
 	}
@@ -44,13 +57,13 @@ func cloudInit(procs *processes) {
 	if _, err := os.Stat(done); err == nil {
 		return
 	}
-	if err := apply(procs, data); err != nil {
-		say("cloud-init: %v", err)
+	if err := g.apply(data); err != nil {
+		g.Say("cloud-init: %v", err)
 	}
 	_ = os.MkdirAll(done, 0o755)
 }
 
-func apply(procs *processes, data []byte) error {
+func (g Guest) apply(data []byte) error {
 	text, ok := bytes.CutPrefix(data, []byte("#cloud-config\n"))
 	if !ok {
 		return fmt.Errorf("user data does not begin with #cloud-config")
@@ -90,34 +103,26 @@ func apply(procs *processes, data []byte) error {
 			argv = []string{"sh", "-c", line}
 		}
 		// Like cloud-init's script of them: one that fails does not keep the next from running.
-		if code, out := procs.run(argv...); code != 0 {
-			say("cloud-init: %s: exit code %d: %s", strings.Join(argv, " "), code, strings.TrimSpace(out))
+		if code, out := g.Run(argv...); code != 0 {
+			g.Say("cloud-init: %s: exit code %d: %s", strings.Join(argv, " "), code, strings.TrimSpace(out))
 		}
 	}
 	return nil
 }
 
-// guestData reads guestinfo.NAME, decoded as guestinfo.NAME.encoding says.
-func guestData(name string) ([]byte, bool) {
-	value, ok := infoGet("guestinfo." + name)
+// data reads guestinfo.NAME, decoded as guestinfo.NAME.encoding says.
+func (g Guest) data(name string) ([]byte, bool) {
+	value, ok := g.InfoGet("guestinfo." + name)
 	if !ok || value == "" {
 		return nil, false
 	}
-	encoding, _ := infoGet("guestinfo." + name + ".encoding")
+	encoding, _ := g.InfoGet("guestinfo." + name + ".encoding")
 	data, err := decode([]byte(value), encoding)
 	if err != nil {
-		say("cloud-init: guestinfo.%s: %v", name, err)
+		g.Say("cloud-init: guestinfo.%s: %v", name, err)
 		return nil, false
 	}
 	return data, true
-}
-
-func infoGet(key string) (string, bool) {
-	answer, err := ask(wire.Request{Kind: wire.RPC, Command: "info-get " + key})
-	if err != nil || !answer.OK {
-		return "", false
-	}
-	return answer.Text, true
 }
 
 func decode(data []byte, encoding string) ([]byte, error) {
