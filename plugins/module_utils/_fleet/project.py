@@ -44,7 +44,7 @@ class Update:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """A file that a service's containers see read-only at ``target``: a config's or a secret's. ``mode`` is octal text."""
+    """A file that a service's containers see read-only at ``target``. ``mode`` is octal text."""
 
     target: str
     content: bytes = field(repr=False)
@@ -57,9 +57,12 @@ class FleetService:
 
     ``options`` are container options by the names and in the forms of
     instant_clone_container, without ``name``, ``replicas`` and ``state``; a
-    named volume stands in ``volumes`` as ``NAME:TARGET[:ro]``. ``replicas`` of
-    None is one container without a number. ``job`` tells that it is to end;
-    ``ttl`` is how many seconds after its end its VM is removed, None for never.
+    named volume stands in ``volumes`` as ``KEY:TARGET[:ro]``, by its ``key`` in
+    the project. ``replicas`` of None is one container without a number.
+    ``aliases`` are names by which the fleet's other containers find it, besides
+    its own. ``rollback`` is how replicas are put back, None for as they are
+    updated. ``job`` tells that it is to end; ``ttl`` is how many seconds after
+    its end its VM is removed, None for never.
     """
 
     name: str
@@ -68,28 +71,41 @@ class FleetService:
     replicas: int | None = None
     depends_on: tuple[Dependency, ...] = ()
     update: Update = field(default_factory=Update)
+    rollback: Update | None = None
+    aliases: tuple[str, ...] = ()
     job: bool = False
     ttl: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Volume:
-    """A named volume. ``size_gb`` of None is the default size; an ``external`` one is not made and not removed."""
+    """A named volume.
+
+    ``size_gb`` of None is the default size, an empty ``datastore`` the fleet's;
+    an ``external`` one is not made and not removed.
+    """
 
     key: str
     name: str
     size_gb: int | None = None
     external: bool = False
     labels: Mapping[str, str] = field(default_factory=dict)
+    datastore: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A whole fleet. ``warnings`` name every key that is ignored because the user said so."""
+    """A whole fleet.
+
+    ``places`` are the ``folder``, ``datastore`` and ``resource_pool`` that the
+    files name for it, by these names. ``warnings`` name every key that is
+    ignored because the user said so.
+    """
 
     name: str
     services: tuple[FleetService, ...] = ()
     volumes: tuple[Volume, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def service(self, name: str) -> FleetService:
