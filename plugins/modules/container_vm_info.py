@@ -28,7 +28,7 @@ options:
       - V(thawed), V(network), V(pulling), V(creating) and V(starting) are on the way up, V(running), V(created) and
         V(exited) are Docker's, V(failed) is a container that could not be brought up.
       - V(stopping) and V(stopped) are on the way down and off, V(suspended) is the VM's state. With V(booting) the
-        guest came up a moment ago, and with V(silent) the VM is on and its agent has said nothing.
+        guest came up minutes ago at most and its agent has not spoken since, with V(silent) it should have long ago.
     type: list
     elements: str
     choices:

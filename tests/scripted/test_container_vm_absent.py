@@ -250,7 +250,7 @@ def test_half_made_clones_are_found(clone: Clone, absent: Run, scripted_lab: Lab
     # A replacement under way is the container, whatever its VM is called.
     assert set(good(absent(name="half-web"))["removed"]) == {"half-web", "half-web~2"}
     result = good(absent(service=["half-silent", "half-failed"]))
-    assert result["diff"]["before"] == {"half-silent": "silent", "half-failed": "failed"}
+    assert result["diff"]["before"] == {"half-silent": "booting", "half-failed": "failed"}
     assert not names_in(scripted_lab, folder)
 
 

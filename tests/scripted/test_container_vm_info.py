@@ -147,8 +147,9 @@ def test_every_phase_is_told(info: Info) -> None:
         "told-shop-db": "running",
         "told-web-0": "running",
         "told-web-1": "running",
-        "told-silent": "silent",
-        "told-stale": "silent",  # what is said there is not of this clone
+        # They came up a moment ago, and nothing is said there, or nothing that is of this clone.
+        "told-silent": "booting",
+        "told-stale": "booting",
         "told-failed": "failed",
         "told-sick": "running",
         "told-off": "stopped",
