@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
@@ -41,9 +41,10 @@ COMPUTE_PROPERTIES = ("name", "resourcePool", "host")
 
 def find_datacenter(session: Session, name: str = "") -> Datacenter:
     """A datacenter by name or path; without a name the only one there is. Raises: NotFound, Ambiguous."""
+    name = clean_path(name)
     found: Any = _by_path(session, name) if name else None
     if _kind(found) == "Datacenter":
-        return Datacenter(moid=found._moId, name=name.rpartition("/")[2], path=name.strip("/"))
+        return Datacenter(moid=found._moId, name=name.rpartition("/")[2], path=name)
     root = session.content.rootFolder
     everything = list(
         read(
@@ -101,20 +102,30 @@ def ensure_folder(session: Session, *, datacenter: Datacenter, path: str) -> Fol
             made = session.managed("Folder", parent.moid).CreateFolder(name)
             return Folder(moid=made._moId, path=clean_path(path))
     except InUse:
-        return find_folder(session, datacenter=datacenter, path=path)
+        found = find_folder_or_none(session, datacenter=datacenter, path=path)
+        if found is None:  # a VM has the name
+            raise
+        return found
 
 
 def find_network(session: Session, *, datacenter: Datacenter, path: str) -> Network:
-    """A network by its name, or its path below the network folder. A distributed port group costs a second call."""
-    found = _by_path(session, f"{datacenter.path}/network/{clean_path(path)}")
+    """A network by its name, or its path below the network folder. A distributed port group costs a second call.
+
+    Raises: NotFound, Ambiguous.
+    """
+    found = _find(
+        session,
+        datacenter=datacenter,
+        word="network",
+        path=path,
+        folder="network",
+        kinds=("Network", "DistributedVirtualPortgroup", "OpaqueNetwork"),
+        way="datacenter_network",
+    )
     kind = _kind(found)
-    name = path.rpartition("/")[2]
+    name = clean_path(path).rpartition("/")[2]
     if kind == "Network":
         return Network(moid=found._moId, name=name, kind="standard")
-    if kind not in ("DistributedVirtualPortgroup", "OpaqueNetwork"):
-        raise unknown(
-            "network", path, _below(session, datacenter, "datacenter_network", "Network"), where=datacenter.name
-        )
     seen = {
         one.kind: one
         for one in read(
@@ -148,20 +159,33 @@ def find_network(session: Session, *, datacenter: Datacenter, path: str) -> Netw
 
 
 def find_datastore(session: Session, *, datacenter: Datacenter, path: str) -> Place:
-    """A datastore by its name, or its path below the datastore folder. Raises: NotFound."""
-    found = _by_path(session, f"{datacenter.path}/datastore/{clean_path(path)}")
-    if _kind(found) != "Datastore":
-        known = _below(session, datacenter, "datacenter_datastore", "Datastore")
-        raise unknown("datastore", path, known, where=datacenter.name)
-    return Place(kind="Datastore", moid=found._moId, name=path.rpartition("/")[2])
+    """A datastore by its name, or its path below the datastore folder. Raises: NotFound, Ambiguous."""
+    found = _find(
+        session,
+        datacenter=datacenter,
+        word="datastore",
+        path=path,
+        folder="datastore",
+        kinds=("Datastore",),
+        way="datacenter_datastore",
+    )
+    return Place(kind="Datastore", moid=found._moId, name=clean_path(path).rpartition("/")[2])
 
 
 def find_compute(session: Session, *, datacenter: Datacenter, path: str) -> Compute:
-    """A cluster or a host that stands alone, by its path below the host folder: two calls. Raises: NotFound."""
-    found = _by_path(session, f"{datacenter.path}/host/{clean_path(path)}")
-    if _kind(found) not in ("ClusterComputeResource", "ComputeResource"):
-        known = _below(session, datacenter, "datacenter_hosts", "ComputeResource")
-        raise unknown("cluster", path, known, where=datacenter.name)
+    """A cluster or a host that stands alone, by its name or its path below the host folder: two calls.
+
+    Raises: NotFound, Ambiguous.
+    """
+    found = _find(
+        session,
+        datacenter=datacenter,
+        word="cluster",
+        path=path,
+        folder="host",
+        kinds=("ComputeResource", "ClusterComputeResource"),
+        way="datacenter_hosts",
+    )
     properties = {"ComputeResource": COMPUTE_PROPERTIES}
     (one,) = read(session, start=[(found, ())], properties=properties, what=f"Cannot read the cluster '{path}'")
     return _compute(one)
@@ -174,7 +198,13 @@ def find_pool(session: Session, *, datacenter: Datacenter, path: str) -> Place:
         found = _by_path(session, f"{datacenter.path}/host/{tried}")
         if _kind(found) in ("ResourcePool", "VirtualApp"):
             return Place(kind="ResourcePool", moid=found._moId, name=path)
-    raise unknown("resource pool", path, _pools(session, datacenter), where=datacenter.name)
+    pools = _pools(session, datacenter)
+    fitting = [moid for moid, known in pools.items() if known == clean]
+    if len(fitting) == 1:
+        return Place(kind="ResourcePool", moid=fitting[0], name=path)
+    if fitting:
+        raise _several("resource pool", path, len(fitting), "Name it with the folders of its cluster")
+    raise unknown("resource pool", path, pools.values(), where=datacenter.name)
 
 
 def find_hosts(
@@ -214,24 +244,16 @@ def find_hosts(
 
 def find_vm(session: Session, *, datacenter: Datacenter, path: str) -> str:
     """The moid of a VM by its path below the VM folder, or by its name alone. Raises: NotFound, Ambiguous."""
-    found = _by_path(session, f"{datacenter.path}/vm/{clean_path(path)}")
-    if _kind(found) == "VirtualMachine":
-        return str(found._moId)
-    start = [(session.managed("Datacenter", datacenter.moid), ("datacenter_vms",))]
-    properties = {"VirtualMachine": ("name", "parent"), "Folder": ("name", "parent")}
-    everything = list(read(session, start=start, properties=properties, what="Cannot list VMs"))
-    vms = [one for one in everything if one.kind == "VirtualMachine"]
-    fitting = [one for one in vms if "/" not in path and one.get("name") == path]
-    if len(fitting) == 1:
-        return fitting[0].moid
-    if fitting:
-        raise Ambiguous(
-            "Cannot tell which VM is meant",
-            obj=path,
-            why=f"{len(fitting)} folders have a VM of this name",
-            next_step="Name it with its folder, as folder/name",
-        )
-    raise unknown("VM", path, [str(one.get("name")) for one in vms], where=datacenter.name)
+    found = _find(
+        session,
+        datacenter=datacenter,
+        word="VM",
+        path=path,
+        folder="vm",
+        kinds=("VirtualMachine",),
+        way="datacenter_vms",
+    )
+    return str(found._moId)
 
 
 def find_by_uuid(session: Session, uuids: Iterable[str], *, instance: bool = False) -> dict[str, tuple[str, ...]]:
@@ -268,7 +290,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str = "") -> N
         next_step = f"There are {', '.join(repr(one) for one in names[:_LISTED])}{more}"
     else:
         next_step = "There is none at all that this user may see"
-    place = f"there is none of this name in {where}" if where else "there is none of this name"
+    place = "there is none" + (" of this name" if name else "") + (f" in {where}" if where else "")
     return NotFound(
         f"Cannot find the {kind}", obj=name, why=place, next_step=next_step, details={"close_matches": close}
     )
@@ -293,33 +315,44 @@ def _kind(managed: Any) -> str:
     return type(managed).__name__.rpartition(".")[2]
 
 
-def _below(session: Session, datacenter: Datacenter, way: str, kind: str) -> list[str]:
-    """Names of one kind in a datacenter, for the help in an error."""
+def _find(
+    session: Session, *, datacenter: Datacenter, word: str, path: str, folder: str, kinds: tuple[str, ...], way: str
+) -> Any:
+    """An object by its path below one of the datacenter's folders, or by its name alone wherever it lies.
+
+    ``kinds`` are its possible types, the first one the base of them all.
+    """
+    clean = clean_path(path)
+    found = _by_path(session, f"{datacenter.path}/{folder}/{clean}")
+    if _kind(found) in kinds:
+        return found
     start = [(session.managed("Datacenter", datacenter.moid), (way,))]
-    return [
-        str(one.get("name"))
-        for one in read(session, start=start, properties={kind: ("name",)}, what="Cannot list what there is")
-    ]
+    known = list(read(session, start=start, properties={kinds[0]: ("name",)}, what=f"Cannot list each {word}"))
+    fitting = [one for one in known if one.get("name") == clean]
+    if len(fitting) > 1:
+        raise _several(word, path, len(fitting), "Name it with its folder, as folder/name")
+    if not fitting:
+        raise unknown(word, path, [str(one.get("name")) for one in known], where=datacenter.name)
+    return fitting[0].managed
+
+
+def _several(word: str, path: str, count: int, next_step: str) -> Ambiguous:
+    why = f"{count} folders have one of this name"
+    return Ambiguous(f"Cannot tell which {word} is meant", obj=path, why=why, next_step=next_step)
 
 
 def _vm_folders(session: Session, datacenter: Datacenter) -> list[str]:
-    return _paths(session, datacenter, "datacenter_vms", "Folder", lambda one: one.get("name") == "vm")
+    start = [(session.managed("Datacenter", datacenter.moid), ("datacenter_vms",))]
+    found = list(read(session, start=start, properties={"Folder": ("name", "parent")}, what="Cannot list the folders"))
+    roots = {one.moid: "" for one in found if moid_of(one.get("parent")) == datacenter.moid}
+    return [path for path in folder_paths(found, roots).values() if path]
 
 
-def _pools(session: Session, datacenter: Datacenter) -> list[str]:
-    """Pools as the user writes them: the cluster's name, then pools without the root's own name."""
+def _pools(session: Session, datacenter: Datacenter) -> dict[str, str]:
+    """Pools as the user writes them, by moid: the cluster's name, then pools without the root's own name."""
     start = [(session.managed("Datacenter", datacenter.moid), ("datacenter_hosts",))]
     properties = {"ResourcePool": ("name", "parent"), "ComputeResource": ("name",)}
     found = list(read(session, start=start, properties=properties, what="Cannot list resource pools"))
     tops = {one.moid: str(one.get("name")) for one in found if one.kind.endswith("ComputeResource")}
     roots = {one.moid: tops[moid_of(one.get("parent"))] for one in found if moid_of(one.get("parent")) in tops}
-    return list(folder_paths((one for one in found if one.moid not in tops and one.moid not in roots), roots).values())
-
-
-def _paths(session: Session, datacenter: Datacenter, way: str, kind: str, is_root: Callable[[Read], bool]) -> list[str]:
-    start = [(session.managed("Datacenter", datacenter.moid), (way,))]
-    found = list(read(session, start=start, properties={kind: ("name", "parent")}, what="Cannot list what there is"))
-    roots: Mapping[str, str] = {
-        one.moid: "" for one in found if is_root(one) and moid_of(one.get("parent")) == datacenter.moid
-    }
-    return [path for path in folder_paths(found, roots).values() if path]
+    return folder_paths((one for one in found if one.moid not in tops and one.moid not in roots), roots)
