@@ -39,8 +39,9 @@ class TemplateVm:
     ``host`` is where it is now, ``marks.host`` where it belongs; ``directory``
     reads ``[datastore] folder``, ``datastores`` are managed object ids. ``priming`` is
     True while the guest's order is to fetch images, hence while a registry
-    login may be in its memory. ``status`` is the agent's last word about this
-    generation; None when there is none or it cannot be read.
+    login may be in its memory. ``freeze_order`` names the boot that was told to
+    freeze. ``status`` is the agent's last word about this generation; None when
+    there is none or it cannot be read.
     """
 
     moid: str
@@ -55,12 +56,18 @@ class TemplateVm:
     datastores: tuple[str, ...] = ()
     priming: bool = False
     published_key: str = ""
+    freeze_order: str = ""
     status: protocol.Status | None = field(default=None, repr=False)
 
     @property
     def failed(self) -> bool:
         """Whether the agent gave up; only a boot makes it try again."""
         return self.status is not None and self.status.phase == "failed"
+
+    @property
+    def told(self) -> bool:
+        """Whether the freeze was ordered in this very boot."""
+        return self.status is not None and self.status.boot == self.freeze_order
 
 
 def labels(names: Iterable[str]) -> dict[str, str]:
@@ -106,6 +113,7 @@ def vm_from(
         datastores=datastores,
         priming=is_priming(extra_config.get(protocol.KEY_PREPARE, "")),
         published_key=extra_config.get(protocol.KEY_KEY, ""),
+        freeze_order=extra_config.get(protocol.KEY_FREEZE, ""),
         status=read_status(extra_config.get(protocol.KEY_STATUS, ""), generation=marks.generation),
     )
 

@@ -196,6 +196,8 @@ def _decide(*, spec: TemplateSpec, host: Host, name: str, vm: TemplateVm | None)
             return step(REFREEZE, f"its agent gave up: {vm.status.reason.message}")
         if vm.status is None:
             return step(REFREEZE, "it runs unfrozen and its agent says nothing")
+        if vm.told:
+            return step(REFREEZE, "it was told to freeze and did not")
         return step(FREEZE, "it runs unfrozen")
     if vm.marks.phase != marks_of.FROZEN:
         return step(REFREEZE, "it froze before its key was recorded")

@@ -30,6 +30,8 @@ def actions(plan: object) -> list[tuple[str, str]]:
         (vm(1, power="poweredOff", frozen=False, status=None), "boot", "powered off"),
         (vm(1, frozen=False), "freeze", "unfrozen"),
         (vm(1, frozen=False, status=status("booting")), "freeze", "unfrozen"),
+        (vm(1, frozen=False, freeze_order="b1"), "refreeze", "told to freeze"),
+        (vm(1, frozen=False, freeze_order="an earlier boot"), "freeze", "unfrozen"),
         (vm(1, frozen=False, status=None), "refreeze", "says nothing"),
         (vm(1, frozen=False, status=GAVE_UP), "refreeze", "no space left"),
         (vm(1, power="suspended", frozen=False), "refreeze", "suspended"),
@@ -138,6 +140,7 @@ def sites(draw: st.DrawFn) -> tuple[list[Host], list[TemplateVm]]:
                 frozen=draw(st.booleans()),
                 priming=draw(st.booleans()),
                 published_key=draw(st.sampled_from(["a2V5", "", "eHh4"])),
+                freeze_order=draw(st.sampled_from(["", "b1"])),
                 status=draw(st.sampled_from([None, status("ready"), status("booting"), GAVE_UP])),
                 marks={
                     "phase": draw(st.sampled_from(["importing", "primed", "frozen", "frozen", ""])),
