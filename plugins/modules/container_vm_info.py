@@ -182,7 +182,7 @@ containers:
         uptime: {description: Seconds since then., type: int, sample: 3600}
         instance_uuid: {description: vCenter's unique id of it., type: str, sample: 5029f0b4-0d5b-0f3a-9d3c-0e3c1f9f3a}
         template_vm: {description: vCenter's id of the template VM that it was cloned from., type: str, sample: vm-1007}
-        log_path: {description: The datastore path of its log., type: str, sample: "[ds1] web-0/container.log"}
+        log_path: {description: The datastore path of its log., type: str, sample: "[ds1] web-0/container-3f2a8c1d.log"}
         annotation: {description: Its notes in vCenter., type: str, sample: Container web-0 of service web}
     network:
       description: The guest's view of its network, a dict with C(ip), C(mac), C(hostname), C(prefix) and C(gateway).

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_datacenter
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 from tests.support.lab import Lab, running_lab
@@ -383,6 +384,18 @@ def test_a_certificate_that_nobody_vouches_for_is_told(scripted_lab: Lab) -> Non
         "instant_clone_container", options, environment={"SSL_CERT_FILE": "", "REQUESTS_CA_BUNDLE": ""}
     )
     assert refused["error_code"] == "certificate_untrusted", refused["msg"]
+
+
+def test_two_folders_may_each_have_one_of_a_name(run: Run, service: Run, scripted_lab: Lab, session: Session) -> None:
+    here = service()
+    name = here["vm"]["name"]
+    ensure_folder(session, datacenter=find_datacenter(session), path="second-home")
+    there = run(name=name, folder="second-home")
+    assert kinds(there) == [("create", name)]
+    assert there["vm"]["log_path"] != here["vm"]["log_path"]
+    assert kinds(run(name=name, folder="second-home", state="absent")) == [("remove", name)]
+    assert kinds(service()) == []
+    assert not scripted_lab.state()["orphan_files"]
 
 
 def test_files_of_the_controller_are_carried_and_compared(service: Run, tmp_path: Path) -> None:

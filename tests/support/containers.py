@@ -9,7 +9,7 @@ from typing import Any
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import read_status
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import Applied
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import KEY_NONCE, Identity, Marks
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import DEFAULT_FOLDER, LOG_FILE
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import DEFAULT_FOLDER
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol import KEY_STATUS
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import CloneRequest, instant_clone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
@@ -50,6 +50,7 @@ def clone_containers(
         identity = Identity(fleet=fleet, folder=folder, service=service, ordinal=ordinal)
         name = identity.name if slot == "1" else identity.replacement(slot)
         source = template.moids[index % len(template.moids)]
+        log = f"[{lab.ready['datastore']}] {name}/container.log"
         marks = Marks(
             bios_uuid=identity.bios_uuid(vcenter=session.instance_uuid, slot=slot),
             fleet=fleet,
@@ -60,6 +61,7 @@ def clone_containers(
             template=template.name,
             template_vm=source,
             nonce=secrets.token_hex(16),
+            log=log,
             applied=Applied(
                 options={"image": image, "template": template.name, **(options or {})}, image_id=template.images[image]
             ),
@@ -73,7 +75,7 @@ def clone_containers(
                 bios_uuid=marks.bios_uuid,
                 extra_config=marks.encode(),
                 folder=place.moid,
-                log=f"[{lab.ready['datastore']}] {name}/{LOG_FILE}",
+                log=log,
             )
         )
     hardware = read_hardware(session, template.moids)

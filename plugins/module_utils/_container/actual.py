@@ -53,7 +53,6 @@ class ContainerVm:
     ip: str = ""
     instance_uuid: str = ""
     boot_time: str = ""
-    log_path: str = ""
     annotation: str = field(default="", repr=False)
     peers: str = field(default="", repr=False)
 
@@ -67,6 +66,11 @@ class ContainerVm:
         if self.booting:
             return BOOTING
         return self.status.phase if self.status else SILENT
+
+    @property
+    def log_path(self) -> str:
+        """Where its output stands, as ``[datastore] directory/file``."""
+        return self.marks.log
 
     @property
     def container(self) -> protocol.ContainerStatus | None:
@@ -101,7 +105,6 @@ def vm_from(
     ip: str = "",
     instance_uuid: str = "",
     boot_time: str = "",
-    log_path: str = "",
     annotation: str = "",
 ) -> ContainerVm | None:
     """The container VM that a VM is by its marks; None for any other VM."""
@@ -120,7 +123,6 @@ def vm_from(
         ip=ip,
         instance_uuid=instance_uuid,
         boot_time=boot_time,
-        log_path=log_path,
         annotation=annotation,
         peers=extra_config.get(KEY_PEERS, ""),
     )

@@ -19,7 +19,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actu
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import Applied
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.options import DETERMINISTIC
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import LOG_FILE
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import (
     ContainerSpec,
     engine_name,
@@ -90,6 +89,9 @@ def build(action: Action, seat: Seat, ground: Ground, *, salt: str) -> Build:
     name = identity.replacement(action.slot) if action.kind == RECREATE else identity.name
     bios_uuid = identity.bios_uuid(vcenter=ground.vcenter, slot=action.slot)
     nonce = random.token_hex(16)
+    datastore = ground.datastore or seat.datastores[0]
+    # Two folders may each have a VM of this name, and on a datastore only one directory is called so.
+    log = f"[{ground.datastore_names[datastore]}] {name}/container-{bios_uuid[:8]}.log"
     marks = Marks(
         bios_uuid=bios_uuid,
         fleet=identity.fleet,
@@ -101,6 +103,7 @@ def build(action: Action, seat: Seat, ground: Ground, *, salt: str) -> Build:
         template_vm=seat.moid,
         template_uuid=seat.instance_uuid,
         nonce=nonce,
+        log=log,
         applied=Applied(
             options=spec.options,
             digests=secrets.digest(spec.secrets, scope=identity.scope, key=service.digest_key, salt=salt),
@@ -117,7 +120,6 @@ def build(action: Action, seat: Seat, ground: Ground, *, salt: str) -> Build:
         discovery=bool(identity.fleet),
     )
     sealed = sealing.seal(plain.encode(), key=seat.key, obj=identity.name)
-    datastore = ground.datastore or seat.datastores[0]
     request = CloneRequest(
         key=identity.name,
         name=name,
@@ -129,7 +131,7 @@ def build(action: Action, seat: Seat, ground: Ground, *, salt: str) -> Build:
         datastore=ground.datastore,
         network=ground.networks.get(str(spec.options.get("network", ""))),
         mac=_mac(spec, action, ground),
-        log=f"[{ground.datastore_names[datastore]}] {name}/{LOG_FILE}",
+        log=log,
     )
     return Build(action=action, seat=seat, marks=marks, request=request)
 

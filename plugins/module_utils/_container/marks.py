@@ -49,6 +49,7 @@ KEY_TEMPLATE_VM = PREFIX + "template_vm"
 KEY_TEMPLATE_UUID = PREFIX + "template_uuid"
 KEY_NONCE = PREFIX + "nonce"
 KEY_APPLIED = PREFIX + "spec"
+KEY_LOG = PREFIX + "log"
 
 # A clone may inherit its source's extraConfig, marks included: what is a template's own is emptied in it.
 TEMPLATE_ONLY = tuple(PREFIX + name for name in ("generation", "host", "phase", "key", "agent", "speaks", "images"))
@@ -99,7 +100,7 @@ class Identity:
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """The marks of one container VM. ``applied`` is what it was made from."""
+    """The marks of one container VM. ``applied`` is what it was made from, ``log`` its log's datastore path."""
 
     bios_uuid: str
     fleet: str
@@ -111,6 +112,7 @@ class Marks:
     template_vm: str = ""
     template_uuid: str = ""
     nonce: str = field(default="", repr=False)
+    log: str = ""
     applied: Applied = field(default_factory=Applied)
 
     def encode(self) -> dict[str, str]:
@@ -128,6 +130,7 @@ class Marks:
             KEY_TEMPLATE_VM: self.template_vm,
             KEY_TEMPLATE_UUID: self.template_uuid,
             KEY_NONCE: self.nonce,
+            KEY_LOG: self.log,
             KEY_APPLIED: encode_applied(self.applied),
         }
         return own | dict.fromkeys((*TEMPLATE_ONLY, *_INHERITED), "")
@@ -156,6 +159,7 @@ def decode(extra_config: Mapping[str, str], *, bios_uuid: str) -> Marks | None:
         template_vm=extra_config.get(KEY_TEMPLATE_VM, ""),
         template_uuid=extra_config.get(KEY_TEMPLATE_UUID, ""),
         nonce=extra_config.get(KEY_NONCE, ""),
+        log=extra_config.get(KEY_LOG, ""),
         applied=decode_applied(extra_config.get(KEY_APPLIED, "")),
     )
 

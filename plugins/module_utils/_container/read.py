@@ -11,13 +11,10 @@ from datetime import timedelta
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ON, ContainerVm, vm_from
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import directory_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import Scope, VmFacts
 
 DEFAULT_FOLDER = "bonneville-containers"
 """Below it container VMs are made and looked for, unless the user names another folder."""
-
-LOG_FILE = "container.log"
 
 # From power-on to the agent's first word, with what this clock and vCenter's may differ.
 _BOOT_TIME = timedelta(minutes=5)
@@ -59,7 +56,6 @@ def as_container_vm(facts: VmFacts, scope: Scope) -> ContainerVm | None:
         ip=facts.ip,
         instance_uuid=facts.instance_uuid,
         boot_time=facts.boot_time.isoformat() if facts.boot_time else "",
-        log_path=f"{directory_of(facts.vmx_path)}/{LOG_FILE}" if facts.vmx_path else "",
         annotation=facts.annotation,
     )
     return replace(vm, booting=_is_booting(vm, facts, scope)) if vm else None
