@@ -15,11 +15,15 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actu
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build, annotation
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import REMOVE as REMOVE_FAILED
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Manner
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.discovery import Keeper
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.follow import Follow, follow_all
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
     ADOPT,
+    CREATE,
     HEALTHY,
+    MOVE,
     PRESENT,
     RECREATE,
     REMOVE,
@@ -34,9 +38,14 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import CloneOutcome, instant_clone
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import (
+    CloneOutcome,
+    Turns,
+    instant_clone,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import read_hardware
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folders import move_into
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
@@ -57,6 +66,25 @@ class Done:
     errors: dict[str, BonnevilleError] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """How a plan that is part of a larger one is carried out.
+
+    ``watch`` and ``turns`` are shared with the other parts. With ``hold`` what
+    is replaced stays until the caller ends the switch (``switch.commit``) or
+    undoes it. ``steady_seconds`` is how long a new container has to stay well;
+    ``on_begun`` is told each container that runs or has ended. ``roster`` has
+    all members of the fleet, and is kept up to date; so are its VMs' lists.
+    """
+
+    watch: Watch
+    turns: Turns | None = None
+    hold: bool = False
+    steady_seconds: float = 0.0
+    on_begun: Callable[[str], None] = lambda name: None
+    roster: Roster | None = None
+
+
 def carry_out(
     session: Session,
     plan: Plan,
@@ -66,6 +94,7 @@ def carry_out(
     datacenter: str,
     manner: Manner,
     progress: Progress,
+    part: Part | None = None,
 ) -> Done:
     """Do what the plan says; failures stand in the outcome, each with its container.
 
@@ -76,16 +105,19 @@ def carry_out(
 
     Raises: what ends a run as a whole: SessionLost, Unreachable.
     """
-    with Watch(session, keys=(protocol.KEY_STATUS,)) as watch:
-        run = _Run(
-            session, plan, builds=tuple(builds), manner=manner, watch=watch, datacenter=datacenter, progress=progress
-        )
-        run.clear_the_way()
-        run.make(folder)
-        run.start()
-        run.listen()
-        run.switch()
-        run.settle()
+    if part is None:
+        with Watch(session, keys=(protocol.KEY_STATUS,)) as watch:
+            return carry_out(
+                session, plan, builds=builds, folder=folder, datacenter=datacenter, manner=manner, progress=progress,
+                part=Part(watch=watch),
+            )  # fmt: skip
+    run = _Run(session, plan, builds=tuple(builds), manner=manner, part=part, datacenter=datacenter, progress=progress)
+    run.clear_the_way(folder)
+    run.make(folder)
+    run.start()
+    run.listen()
+    run.switch()
+    run.settle()
     return run.done
 
 
@@ -99,7 +131,7 @@ class _Run:
         *,
         builds: tuple[Build, ...],
         manner: Manner,
-        watch: Watch,
+        part: Part,
         datacenter: str,
         progress: Progress,
     ) -> None:
@@ -107,17 +139,24 @@ class _Run:
         self._plan = plan
         self._builds = {build.action.identity.name: build for build in builds}
         self._manner = manner
-        self._watch = watch
+        self._part = part
+        self._watch = part.watch
         self._datacenter = datacenter
         self._progress = progress
         self._deadline = Deadline(manner.timeout)
         self._began = time.monotonic()
         self._follows: dict[str, Follow] = {}
+        self._fleet = Keeper(session, part.roster, watch=part.watch, deadline=self._deadline)
         self.done = Done()
 
-    def clear_the_way(self) -> None:
-        """What frees names, addresses and memory: removals, renames, stops."""
+    def clear_the_way(self, folder: Callable[[], str]) -> None:
+        """What frees names, addresses and memory: removals, moves, renames, stops."""
+        in_the_way = [vm for build in self._builds.values() if build.action.stop_first and (vm := build.action.vm)]
+        self._fleet.withdraw(vm.moid for vm in (*self._standing(REMOVE, STOP), *in_the_way))
         self._remove({action.name: vm for action in self._plan.of(REMOVE) if (vm := action.vm)})
+        moved = {vm.moid: action.name for action in self._plan.of(MOVE) if (vm := action.vm)}
+        if moved:
+            self._note(move_into(self._session, folder(), moved, deadline=self._deadline, watch=self._watch), moved)
         self._note(
             reconfigure_all(
                 self._session,
@@ -128,7 +167,6 @@ class _Run:
             ),
             {vm.moid: action.name for action in self._plan.of(RENAME) if (vm := action.vm)},
         )
-        in_the_way = [vm for build in self._builds.values() if build.action.stop_first and (vm := build.action.vm)]
         self._stop({vm.name: vm for vm in (*self._standing(STOP), *in_the_way) if vm.power != OFF})
 
     def make(self, folder: Callable[[], str]) -> None:
@@ -140,11 +178,12 @@ class _Run:
         self._progress(f"cloning {len(wanted)} VMs")
         instant_clone(
             self._session,
-            [replace(build.request, folder=where) for build in wanted],
+            [self._fleet.introduced(replace(build.request, folder=where)) for build in wanted],
             hardware=read_hardware(self._session, [build.seat.moid for build in wanted]),
             watch=self._watch,
             deadline=self._deadline,
             per_source=self._manner.clones_per_template,
+            turns=self._part.turns,
             on_clone=self._cloned,
         )
 
@@ -162,6 +201,7 @@ class _Run:
             nonce=build.marks.nonce,
             unread=protocol.unread_nonce(build.request.extra_config[protocol.KEY_SPEC]),
         )
+        self._fleet.came(outcome.vm, build.action)
 
     def start(self) -> None:
         """Order those to start that stand and do not run."""
@@ -189,7 +229,7 @@ class _Run:
             if action.vm and action.name not in self._follows and (action.waits or action.kind == ADOPT or awaits_end):
                 before = action.vm.status if action.vm.booting else None
                 self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=before)
-        follow_all(self._watch, list(self._follows.values()))
+        follow_all(self._watch, list(self._follows.values()), between=lambda: self._fleet.admit(self._follows))
         for name, one in self._follows.items():
             self.done.seconds[name] = one.seconds
             if one.status:
@@ -198,7 +238,7 @@ class _Run:
                 self.done.errors[name] = one.error
 
     def switch(self) -> None:
-        """Remove what was replaced; what failed goes too, and then what it was to replace stays."""
+        """Remove what was replaced, unless it is held; what failed goes too, and then what it was to replace stays."""
         failed = [build for name, build in self._builds.items() if name in self.done.errors]
         self._tell_last_words(failed)
         if self._manner.on_failure == REMOVE_FAILED:
@@ -209,17 +249,20 @@ class _Run:
             for name, build in self._builds.items()
             if name not in self.done.errors and (vm := build.action.vm)
         }
-        self._remove(replaced)
+        if not self._part.hold:
+            made = [moid for name, moid in self.done.vms.items() if name not in self.done.errors]
+            self._fleet.switch(to=made, off=[vm.moid for vm in replaced.values()])
+            self._remove(replaced)
 
     def settle(self) -> None:
-        """Give every VM its name and its words, and take the sealed spec out of its configuration."""
+        """Give every VM its name and its words, take the sealed spec out of it, and leave it told of its fleet."""
         changes: dict[str, Change] = {}
         names: dict[str, str] = {}
         for name, build in self._builds.items():
             moid = self.done.vms.get(name, "")
             if not moid:
                 continue
-            replaces = build.action.kind == RECREATE and name not in self.done.errors
+            replaces = build.action.kind == RECREATE and name not in self.done.errors and not self._part.hold
             names[moid] = name
             changes[moid] = Change(
                 name=name if replaces else None,
@@ -238,6 +281,7 @@ class _Run:
             reconfigure_all(self._session, changes, deadline=self._cleanup, names=names, watch=self._watch), names
         )
         self._stop_new()
+        self.done.errors = {**self._fleet.settle(self._follows), **self.done.errors}
 
     # Single actions ------------------------------------------------------------
 
@@ -257,24 +301,28 @@ class _Run:
             goal=follow.SPEAKING if action.kind == ADOPT else _goal(action.service, detach=self._manner.detach),
             limit=self._deadline,
             healthy_seconds=self._manner.healthy_seconds,
+            steady_seconds=self._part.steady_seconds if action.kind in (CREATE, RECREATE) else 0.0,
+            on_begun=lambda: self._part.on_begun(action.name),
             before=before,
             restarted=action.kind == START,
             began=self._began,
         )
 
-    def _standing(self, kind: str) -> list[ContainerVm]:
-        return [action.vm for action in self._plan.of(kind) if action.vm]
+    def _standing(self, *kinds: str) -> list[ContainerVm]:
+        return [action.vm for action in self._plan.of(*kinds) if action.vm]
 
     def _remove(self, vms: Mapping[str, ContainerVm]) -> None:
         found = power.remove(
             self._session, [power.removal(vm) for vm in vms.values()], watch=self._watch, deadline=self._cleanup
         )
+        self._fleet.gone(found)
         self._note(found, {vm.moid: name for name, vm in vms.items()})
 
     def _stop(self, vms: Mapping[str, ContainerVm]) -> None:
         found = power.stop(
             self._session, [power.removal(vm) for vm in vms.values()], watch=self._watch, deadline=self._cleanup
         )
+        self._fleet.off(found)
         self._note(found, {vm.moid: name for name, vm in vms.items()})
 
     def _discard(self, failed: Iterable[Build]) -> None:
@@ -286,6 +334,7 @@ class _Run:
             watch=self._watch,
             deadline=self._cleanup,
         )
+        self._fleet.gone(found)
         for moid, error in found.items():
             if error:
                 name = doomed[moid].action.identity.name
@@ -299,6 +348,7 @@ class _Run:
             self._session, [vm for build in old.values() if (vm := build.action.vm)],
             watch=self._watch, deadline=self._cleanup,
         )  # fmt: skip
+        self._fleet.back(found)
         for moid, error in found.items():
             words = (
                 f"and the old one could not be started again: {error.message}"
@@ -341,9 +391,13 @@ class _Run:
 def _goal(service: Service, *, detach: bool) -> str:
     if service.state in (PRESENT, STOPPED):
         return follow.CREATED
-    if not detach:
+    if not detach or service.must_succeed:
         return follow.ENDED
-    return follow.HEALTHY if service.state == HEALTHY else follow.RUNNING
+    if service.ends:
+        return follow.BEGUN
+    if service.state == HEALTHY:
+        return follow.HEALTHY
+    return follow.WELL if service.checked else follow.RUNNING
 
 
 def _add(error: BonnevilleError, words: str) -> None:

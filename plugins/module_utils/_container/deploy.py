@@ -21,8 +21,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plac
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import container_vms
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.report import describe
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import RECREATE, REMOVE, RENAME, Plan
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Survey, survey
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import RECREATE, REMOVE, Plan
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Refine, Survey, survey
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     ContainerFailed,
@@ -39,6 +39,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 _OUTPUT_LINES = 10_000
 
 Guard = Callable[[Plan, Callable[[Plan], None]], bool]
+HeldImages = Mapping[tuple[str, str], Collection[str]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +91,49 @@ class Report:
         raise errors[0]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """A run before anything is changed: what stands, the plan, and a request for each container that it makes."""
+
+    seen: Survey
+    plan: Plan
+    builds: tuple[Build, ...]
+
+
+def plan_services(seen: Survey, held_images: HeldImages) -> Plan:
+    """The plan for the services of a survey, and nothing else. Pure."""
+    return plan(
+        services=seen.services, vms=seen.vms, taken=seen.taken, held_images=held_images, vcenter=seen.vcenter
+    )  # fmt: skip
+
+
+def lay_out(
+    session: Session,
+    desired: Desired,
+    *,
+    make_folder: bool = False,
+    refine: Refine = lambda services, scope: services,
+    planner: Callable[[Survey, HeldImages], Plan] = plan_services,
+) -> Layout:
+    """Survey, plan and prepare.
+
+    Args:
+        make_folder, refine: as ``survey`` takes them.
+        planner: makes the plan, from the survey and the ids that templates hold for images, by both.
+
+    Raises: what forbids the plan; nothing was changed.
+    """
+    seen = survey(session, services=desired.services, places=desired.places, make_folder=make_folder, refine=refine)
+    specs = [service.spec for service in seen.services if service.spec]
+    places = all_seats(seen, sorted({spec.template for spec in specs}))
+    held = {(spec.template, spec.image): places[spec.template].image_ids(spec.image) for spec in specs}
+    planned = planner(seen, held)
+    planned.check()
+    builds = prepare(planned, seen, places)
+    check_rights(session, Plan(actions=planned.of(RECREATE, REMOVE)))
+    return Layout(seen=seen, plan=planned, builds=builds)
+
+
 def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progress = lambda text: None) -> Report:
     """Bring services to what is desired.
 
@@ -100,56 +144,48 @@ def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progre
     Raises: what was found before anything was changed. What fails afterwards
     stands in the report.
     """
-    seen = survey(session, services=desired.services, places=desired.places)
-    specs = [service.spec for service in desired.services if service.spec]
-    places = all_seats(seen, sorted({spec.template for spec in specs}))
-    planned = plan(
-        services=desired.services,
-        vms=seen.vms,
-        taken=seen.taken,
-        held_images={(spec.template, spec.image): places[spec.template].image_ids(spec.image) for spec in specs},
-        vcenter=seen.vcenter,
-    )
-    planned.check()
-    builds = prepare(planned, seen, places)
-    check_rights(session, Plan(actions=planned.of(RECREATE, REMOVE)))
-    run = _Run(session, desired, seen, builds, progress)
+    layout = lay_out(session, desired)
+    planned = layout.plan
+    run = Run(session, desired, layout, progress)
     waits = any(action.waits for action in planned.actions) or not desired.manner.detach
     if (planned.work or waits) and guard(planned, run.carry_out):
-        return run.report(planned)
-    standing = [action.vm for action in planned.actions if action.vm and action.kind not in (REMOVE, RENAME)]
-    return Report(plan=planned, containers=tuple(describe(vm) for vm in standing))
+        return run.report()
+    return as_it_stands(planned)
 
 
-class _Run:
-    """What a run that changes something keeps on its way."""
+def as_it_stands(planned: Plan) -> Report:
+    """The report of a run that changes nothing."""
+    standing = {action.vm.moid: action.vm for action in planned.actions if action.vm and action.kind != REMOVE}
+    return Report(plan=planned, containers=tuple(describe(vm) for vm in standing.values()))
 
-    def __init__(
-        self, session: Session, desired: Desired, seen: Survey, builds: tuple[Build, ...], progress: Progress
-    ) -> None:
+
+class Run:
+    """What a run that changes something keeps on its way; ``done`` is what it did."""
+
+    def __init__(self, session: Session, desired: Desired, layout: Layout, progress: Progress) -> None:
         self._session = session
         self._desired = desired
-        self._seen = seen
-        self._builds = builds
+        self._layout = layout
+        self._seen = layout.seen
         self._progress = progress
-        self._done = Done()
         self._made_folder = ""
+        self.done = Done()
 
     def carry_out(self, planned: Plan) -> None:
-        self._done = carry_out(
+        self.done = carry_out(
             self._session,
             planned,
-            builds=self._builds,
-            folder=self._folder,
+            builds=self._layout.builds,
+            folder=self.folder,
             datacenter=self._seen.datacenter.path,
             manner=self._desired.manner,
             progress=self._progress,
         )
 
-    def report(self, planned: Plan) -> Report:
+    def report(self) -> Report:
         """Read what stands now, once for all; a job's output with it, and then its VM goes, where that was asked for."""
-        errors = dict(self._done.errors)
-        vms = self._read([*self._done.vms.values(), *_standing(planned, failed=errors)])
+        planned, errors = self._layout.plan, dict(self.done.errors)
+        vms = self._read([*self.done.vms.values(), *_standing(planned, failed=errors)])
         documents = {vm.moid: self._describe(vm) for vm in vms}
         if not self._desired.manner.detach:
             self._jobs(vms, documents, errors)
@@ -168,7 +204,8 @@ class _Run:
         placed = (replace(facts, folder=paths.get(facts.folder_moid)) for facts in scope.vms)
         return container_vms(replace(scope, vms=tuple(placed))).ours
 
-    def _folder(self) -> str:
+    def folder(self) -> str:
+        """The moid of the containers' folder, which is made where it is missing."""
         if self._seen.folder:
             return self._seen.folder.moid
         path = self._desired.places.folder
@@ -177,7 +214,7 @@ class _Run:
 
     def _describe(self, vm: ContainerVm) -> dict[str, Any]:
         document = describe(vm)
-        seconds = self._done.seconds.get(vm.name)
+        seconds = self.done.seconds.get(vm.name)
         return document if seconds is None else {**document, "seconds": round(seconds, 3)}
 
     def _jobs(

@@ -26,6 +26,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
     ADOPT,
     CREATE,
     HEALTHY,
+    MOVE,
     PRESENT,
     RECREATE,
     REMOVE,
@@ -53,6 +54,7 @@ def plan(
     taken: Mapping[tuple[str, str], str],
     held_images: Mapping[tuple[str, str], Collection[str]],
     vcenter: str,
+    unfit: Mapping[str, str] | None = None,
 ) -> Plan:
     """How every wanted container comes to be, and what is no longer wanted goes.
 
@@ -61,6 +63,7 @@ def plan(
         taken: what the VM is, in words, for each folder and name that belongs to a VM which is none of ours.
         held_images: the ids that a template's VMs hold for an image, by template and image.
         vcenter: the vCenter's instanceUuid, part of every identity.
+        unfit: why a VM cannot stay although its marks are as wanted, by moid.
 
     Raises:
         InvalidOption: secrets were recorded under another digest key.
@@ -78,9 +81,9 @@ def plan(
         wanted = {identity.ordinal: identity for identity in service.identities}
         for ordinal in sorted(wanted, key=_number):
             candidates = [vm for vm in belonging if vm.marks.ordinal == ordinal]
-            actions.extend(_container(service, wanted[ordinal], candidates, held_images))
+            actions.extend(_container(service, wanted[ordinal], candidates, held_images, unfit or {}))
         surplus = sorted((vm for vm in belonging if vm.marks.ordinal not in wanted), key=_ordinal, reverse=True)
-        actions.extend(_remove(service, vm, _surplus_reason(service)) for vm in surplus)
+        actions.extend(_remove(service, vm, _surplus_reason(service, vm)) for vm in surplus)
     errors.extend(_names(actions, standing, mine, taken))
     return Plan(actions=tuple(actions), errors=tuple(errors))
 
@@ -105,6 +108,7 @@ def _container(
     identity: Identity,
     candidates: list[ContainerVm],
     held_images: Mapping[tuple[str, str], Collection[str]],
+    unfit: Mapping[str, str],
 ) -> Iterable[Action]:
     """One container: choose which VM is kept, and bring it to its state; further VMs of it go."""
     spec = service.spec
@@ -122,7 +126,7 @@ def _container(
     vm, comparison = found[0]
     for other, _ in found[1:]:
         yield _remove(service, other, f"a second VM of {identity.name}, left by an interrupted replacement")
-    reason = _why_replace(service, vm, comparison)
+    reason = _why_replace(service, vm, comparison, unfit.get(vm.moid, ""))
     if reason:
         yield Action(
             kind=RECREATE,
@@ -141,6 +145,11 @@ def _container(
         yield Action(
             kind=ADOPT, identity=identity, service=service, vm=vm,
             reason="an earlier run made it and did not finish: its sealed spec is still in its configuration",
+        )  # fmt: skip
+    if service.fleet and vm.folder != identity.folder:
+        yield Action(
+            kind=MOVE, identity=identity, service=service, vm=vm, reason="someone moved it out of its folder",
+            before={"folder": vm.folder or "another"}, after={"folder": identity.folder},
         )  # fmt: skip
     if vm.name != identity.name:
         yield Action(
@@ -167,12 +176,14 @@ def _compare(
     )
 
 
-def _why_replace(service: Service, vm: ContainerVm, comparison: Comparison) -> str:
+def _why_replace(service: Service, vm: ContainerVm, comparison: Comparison, unfit: str) -> str:
     """Why a VM cannot stay; empty when it can."""
     if service.recreate:
         return "recreate was asked for"
     if not comparison.equal:
         return comparison.reason
+    if unfit or service.because:
+        return unfit or service.because
     # A VM that is off keeps no status; starting it tells.
     if service.state == STOPPED or vm.power == OFF:
         return ""
@@ -196,15 +207,30 @@ def _bring_to_state(service: Service, identity: Identity, vm: ContainerVm) -> Ac
         return action(STOP, f"it is {vm.phase}", to="stopped")
     if service.state == PRESENT:
         return action(UNCHANGED, f"it is {vm.phase}", waits=vm.power == ON and vm.phase in UNDER_WAY)
+    health = vm.container.health if vm.container else ""
     if vm.phase == "running":
-        waits = service.state == HEALTHY and not (vm.container and vm.container.health == "healthy")
+        waits = service.state == HEALTHY and health != "healthy"
+        waits = waits or (service.checked and health in ("starting", "unhealthy")) or service.must_succeed
         return action(UNCHANGED, "it is running", waits=waits)
     if vm.phase in UNDER_WAY:
         return action(UNCHANGED, f"it is still {vm.phase}", waits=True)
+    if service.ends and not (service.must_succeed and _may_have_failed(vm)):
+        return action(UNCHANGED, _how_it_ended(vm))
     reason = f"it is {vm.phase}"
     if vm.phase == "exited" and vm.container:
         reason = f"it ended with exit code {vm.container.exit_code}"
     return action(START, reason, waits=True, to="running")
+
+
+def _may_have_failed(vm: ContainerVm) -> bool:
+    return vm.phase != "exited" or not vm.container or vm.container.exit_code != 0
+
+
+def _how_it_ended(vm: ContainerVm) -> str:
+    """Of a container that is to end. One whose VM is off is not run twice on a suspicion."""
+    if vm.phase != "exited":
+        return f"it is to end by itself, and its VM is {vm.phase}"
+    return f"it is finished, with exit code {vm.container.exit_code if vm.container else None}"
 
 
 def _worth(vm: ContainerVm, comparison: Comparison, identity: Identity) -> int:
@@ -228,9 +254,11 @@ def _remove(service: Service, vm: ContainerVm, reason: str) -> Action:
     )
 
 
-def _surplus_reason(service: Service) -> str:
+def _surplus_reason(service: Service, vm: ContainerVm) -> str:
     if service.state == ABSENT:
-        return "it is to be absent"
+        return service.because or "it is to be absent"
+    if vm.marks.ordinal in service.settled:
+        return "it is finished, and its time to live has passed"
     return "the service has no replicas now" if service.replicas is None else f"replicas is {service.replicas} now"
 
 
@@ -293,6 +321,8 @@ def _names(
             blocked[vm.folder, vm.name] = f"it is container VM {vm.moid} of service '{vm.title}', made elsewhere"
     for action in actions:
         names = [action.identity.name] if action.kind in (CREATE, RENAME) else []
+        if action.kind == MOVE and action.vm:
+            names = [action.vm.name]
         if action.kind == RECREATE:
             names = [action.identity.replacement(action.slot), action.identity.name]
         for name in names:

@@ -21,6 +21,7 @@ START = "start"
 STOP = "stop"
 REMOVE = "remove"
 RENAME = "rename"  # end a switch that was interrupted, or undo a rename by hand
+MOVE = "move"  # back into the folder that it was moved out of
 ADOPT = "adopt"  # end a creation that was interrupted after its container came up
 UNCHANGED = "unchanged"
 
@@ -29,7 +30,15 @@ PRESENT, STARTED, HEALTHY, STOPPED, ABSENT = STATES = ("present", "started", "he
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One container spec times its replicas. ``replicas`` of None is one container that bears the service's name."""
+    """One container spec times its replicas. ``replicas`` of None is one container that bears the service's name.
+
+    What follows is a fleet's alone. ``checked``: where there is a health check,
+    it has to pass. ``ends``: its containers are to end by themselves, which is
+    no reason to start them again; with ``must_succeed`` their end is awaited,
+    and one that ended in a failure is started again. ``settled`` are ordinals
+    that have done their work and need no VM any more. ``because`` is a reason
+    to replace all of its containers.
+    """
 
     name: str
     folder: str
@@ -41,13 +50,18 @@ class Service:
     recreate: bool = False
     rules: Mapping[str, str] = field(default_factory=dict)
     digest_key: str = field(default="", repr=False)
+    checked: bool = False
+    ends: bool = False
+    must_succeed: bool = False
+    settled: frozenset[str] = frozenset()
+    because: str = ""
 
     @property
     def identities(self) -> tuple[Identity, ...]:
         """The containers that are to be, by their ordinals."""
         if self.state == ABSENT or self.spec is None:
             return ()
-        return tuple(self.identity(ordinal) for ordinal in self._ordinals)
+        return tuple(self.identity(ordinal) for ordinal in self._ordinals if ordinal not in self.settled)
 
     def identity(self, ordinal: str) -> Identity:
         return Identity(fleet=self.fleet, folder=self.folder, service=self.name, ordinal=ordinal)

@@ -33,12 +33,14 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Datacenter, Folder, Network, Place
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
+Refine = Callable[[tuple[Service, ...], Scope], tuple[Service, ...]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Survey:
     """What stands, and the places that were named.
 
-    ``folder`` is None where it is still to be made. ``vms`` are container VMs,
+    ``folder`` is None where it is still to be made. ``services`` are those that are wanted. ``vms`` are container VMs,
     of whatever service; ``taken`` says, for each folder and name of a VM that is
     none of ours, what it is.
     """
@@ -50,15 +52,24 @@ class Survey:
     datastore: Place | None
     networks: Mapping[str, Network]
     scope: Scope
+    services: tuple[Service, ...]
     vms: tuple[ContainerVm, ...]
     taken: Mapping[tuple[str, str], str]
 
 
-def survey(session: Session, *, services: Iterable[Service], places: Places, make_folder: bool = False) -> Survey:
+def survey(
+    session: Session,
+    *,
+    services: Iterable[Service],
+    places: Places,
+    make_folder: bool = False,
+    refine: Refine = lambda services, scope: services,
+) -> Survey:
     """Find every place that is named, and read the folders of containers and of templates at once.
 
     Args:
         make_folder: a folder that does not exist is fine, as the default one always is.
+        refine: the services as they are wanted in view of what stands.
 
     Raises: NotFound with close matches, Ambiguous.
     """
@@ -81,6 +92,7 @@ def survey(session: Session, *, services: Iterable[Service], places: Places, mak
     folders = [one for one in dict.fromkeys((folder, template_folder)) if one is not None]
     scope = read_scope(session, folders=folders, datastores=[datastore.moid] if datastore else (), recursive=False)
     found = container_vms(scope)
+    wanted = refine(wanted, scope)
     vms = (*found.ours, *_strays(session, wanted, found.ours))
     return Survey(
         vcenter=session.instance_uuid,
@@ -90,6 +102,7 @@ def survey(session: Session, *, services: Iterable[Service], places: Places, mak
         datastore=datastore,
         networks=dict(zip(names, networks, strict=True)),
         scope=scope,
+        services=wanted,
         vms=vms,
         taken={(one.folder or "", one.name): in_words(one) for one in found.others},
     )

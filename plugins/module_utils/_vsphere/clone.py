@@ -165,13 +165,13 @@ def instant_clone(
     run = _Run(session=session, hardware=hardware, watch=watch, turns=turns, on_clone=on_clone)
     run.waiting.extend(requests)
     while run.unsettled and not deadline.passed:
-        run.submit()
+        begun = run.submit()
         if run.running:
             watch.pause(deadline)
             watch.wait(run.next_look(deadline))
         elif run.later:
             time.sleep(run.next_look(deadline).remaining())
-        elif run.waiting:
+        elif not begun:
             watch.wait(deadline)  # others have all turns
         run.take_ended()
     run.give_up()
@@ -211,8 +211,8 @@ class _Run:
         """The deadline, or the end of the first pause."""
         return min([deadline, *(again.pause for again in self.later)], key=Deadline.remaining)
 
-    def submit(self) -> None:
-        """Begin as many as the cap allows, side by side."""
+    def submit(self) -> bool:
+        """Begin as many as the cap allows, side by side; whether there was any."""
         self._take_up_again()
         chosen: list[CloneRequest] = []
         rest = deque[CloneRequest]()
@@ -230,6 +230,7 @@ class _Run:
             else:
                 self.running[begun._moId] = request
                 self.watch.add(tasks=[begun])
+        return bool(chosen)
 
     def take_ended(self) -> None:
         """Turn tasks that have ended into outcomes."""
