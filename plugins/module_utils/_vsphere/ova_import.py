@@ -11,6 +11,7 @@ makes it remove it. vCenter ends a lease that hears nothing for its timeout
 
 from __future__ import annotations
 
+import http.client
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -21,8 +22,11 @@ from urllib.parse import urlsplit
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     OvaInvalid,
+    TaskFailed,
+    Unreachable,
     VsphereFault,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explain, explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova, OvaPart, PartReader
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Network
@@ -32,6 +36,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 # Seconds in which a host has to take or answer something; thick disks are zeroed before the answer.
 _HTTP_SECONDS = 300.0
 _HEARTBEAT_SECONDS = 15.0
+_LONGEST_WAIT = 30.0
 
 Progress = Callable[[str], None]
 
@@ -62,11 +67,12 @@ def import_ova(
 
     Every network of the OVA is mapped to ``place.network``. ``extra_config`` and
     ``bios_uuid`` are on the VM from its first moment, so that a run that dies
-    leaves a VM that says whose it is. ``seconds`` bounds the wait for the lease.
+    leaves a VM that says whose it is. ``seconds`` bounds the wait for the lease and the upload.
 
     Raises OvaInvalid, VsphereFault, Unreachable and whatever a fault means; then no VM is left.
     """
     what = f"Cannot import {ova.path} as"
+    deadline = Deadline(seconds)
     with explaining(what, obj=name):
         result = _import_spec(session, ova=ova, name=name, place=place)
         config = result.importSpec.configSpec
@@ -81,10 +87,11 @@ def import_ova(
             host=session.managed("HostSystem", place.host),
         )
         try:
-            info = _ready(session, lease=lease, what=what, name=name, seconds=seconds)
+            info = _ready(session, lease=lease, what=what, name=name, deadline=deadline)
             with _heartbeat(lease) as report:
-                _upload(session, ova=ova, items=result.fileItem, info=info, report=report, progress=progress)
-            lease.HttpNfcLeaseComplete()
+                upload = _Upload(session, ova=ova, report=report, progress=progress, deadline=deadline)
+                upload.send(result.fileItem, info)
+            _complete(lease)
         except BaseException:
             # Fails when the lease is over already (vCenter removes the VM then by itself) or vCenter is gone (the
             # marks tell the next run). The failure that led here is what the user is told.
@@ -135,7 +142,7 @@ def _import_spec(session: Session, *, ova: Ova, name: str, place: ImportPlace) -
     return result
 
 
-def _ready(session: Session, *, lease: Any, what: str, name: str, seconds: float) -> Any:
+def _ready(session: Session, *, lease: Any, what: str, name: str, deadline: Deadline) -> Any:
     """Wait by property until the lease is ready, and return its info."""
     query = vmodl.query.PropertyCollector
     spec = query.FilterSpec(
@@ -147,12 +154,13 @@ def _ready(session: Session, *, lease: Any, what: str, name: str, seconds: float
     try:
         collector.CreateFilter(spec=spec, partialUpdates=False)
         version = ""
-        options = query.WaitOptions(maxWaitSeconds=max(1, int(seconds)))
-        while seen["state"] not in ("ready", "error"):
+        while seen["state"] not in ("ready", "error") and not deadline.passed:
+            longest = min(_LONGEST_WAIT, session.connection.call_timeout / 2, deadline.remaining())
+            options = query.WaitOptions(maxWaitSeconds=max(1, int(longest)))
             with session.waiting:
                 update = collector.WaitForUpdatesEx(version=version, options=options)
             if update is None:
-                break
+                continue
             version = update.version
             for change in (c for f in update.filterSet for o in f.objectSet for c in o.changeSet):
                 seen[change.name] = change.val
@@ -165,10 +173,19 @@ def _ready(session: Session, *, lease: Any, what: str, name: str, seconds: float
         raise VsphereFault(
             what,
             obj=name,
-            why=f"vCenter's lease for the upload was '{seen['state']}' after {seconds:.0f} s",
+            why=f"vCenter's lease for the upload was '{seen['state']}' after {deadline.seconds:.0f} s",
             next_step="See the import task in vCenter",
         )
     return seen["info"]
+
+
+def _complete(lease: Any) -> None:
+    """End the import; of a call whose answer was lost the lease tells whether it was heard."""
+    try:
+        lease.HttpNfcLeaseComplete()
+    except (OSError, http.client.HTTPException):
+        if lease.state != "done":
+            raise
 
 
 class _Report:
@@ -190,8 +207,11 @@ def _heartbeat(lease: Any) -> Iterator[_Report]:
             try:
                 lease.HttpNfcLeaseProgress(percent=report.percent)
             except Exception as error:  # a thread has nobody to raise to: the upload fails with it
-                report.trouble = explain(error, what="Lost the lease to upload the OVA")
-                return
+                trouble = explain(error, what="Lost the lease to upload the OVA")
+                # A lease outlives some silence; one that is over says so itself.
+                if not isinstance(trouble, Unreachable):
+                    report.trouble = trouble
+                    return
 
     thread = threading.Thread(target=beat, name="ova-import-heartbeat", daemon=True)
     thread.start()
@@ -202,44 +222,31 @@ def _heartbeat(lease: Any) -> Iterator[_Report]:
         thread.join()
 
 
-class _Sending(PartReader):
-    """A part on its way: counts for the heartbeat, and ends when the lease is lost."""
+class _Upload:
+    """The OVA's disks on their way: counts for the heartbeat, and ends when the lease or the time is over."""
 
-    def __init__(
-        self, *, ova: Ova, part: OvaPart, report: _Report, before: int, total: int, progress: Progress
-    ) -> None:
-        super().__init__(ova=ova, part=part)
-        self._report, self._before, self._total, self._progress = report, before, max(1, total), progress
+    def __init__(self, session: Session, *, ova: Ova, report: _Report, progress: Progress, deadline: Deadline) -> None:
+        self._session = session
+        self._ova = ova
+        self._report = report
+        self._progress = progress
+        self._deadline = deadline
+        self._sent = 0
+        self._total = 1
 
-    def read(self, size: int = -1) -> bytes:
-        if self._report.trouble:
-            raise self._report.trouble
-        block = super().read(size)
-        percent = (self._before + self.done) * 100 // self._total
-        if percent // 10 > self._report.percent // 10:
-            self._progress(f"uploaded {percent} % of {self._total / (1 << 20):.0f} MiB")
-        self._report.percent = percent
-        return block
+    def send(self, items: Any, info: Any) -> None:
+        urls = {device.importKey: device.url for device in info.deviceUrl}
+        self._total = max(1, sum(self._ova.parts[item.path].size for item in items))
+        for item in items:
+            if item.deviceId not in urls:
+                raise VsphereFault("Cannot upload", obj=item.path, why="vCenter offers no place for it")
+            # A host that is asked directly says "*" for itself.
+            self._send(item, urls[item.deviceId].replace("*", self._session.connection.hostname, 1))
 
-
-def _upload(session: Session, *, ova: Ova, items: Any, info: Any, report: _Report, progress: Progress) -> None:
-    urls = {device.importKey: device.url for device in info.deviceUrl}
-    total = sum(ova.parts[item.path].size for item in items)
-    before = 0
-    for item in items:
-        part = ova.parts[item.path]
-        if item.deviceId not in urls:
-            raise VsphereFault("Cannot upload", obj=item.path, why="vCenter offers no place for it")
-        # A host that is asked directly says "*" for itself.
-        url = urls[item.deviceId].replace("*", session.connection.hostname, 1)
-        with _Sending(ova=ova, part=part, report=report, before=before, total=total, progress=progress) as body:
-            answer = session.http(
-                "PUT" if item.create else "POST",
-                url,
-                headers={"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(part.size)},
-                body=body,
-                timeout=_HTTP_SECONDS,
-            )
+    def _send(self, item: Any, url: str) -> None:
+        part = self._ova.parts[item.path]
+        with _Sending(ova=self._ova, part=part, on_read=self._count) as body:
+            answer = self._put("PUT" if item.create else "POST", url, body=body, size=part.size)
             if answer.status >= 300:
                 raise VsphereFault(
                     "Cannot upload",
@@ -248,4 +255,43 @@ def _upload(session: Session, *, ova: Ova, items: Any, info: Any, report: _Repor
                     next_step="Check the free space of the datastore and the events of the host",
                 )
             body.verify()
-        before += part.size
+
+    def _put(self, method: str, url: str, *, body: Any, size: int) -> Any:
+        headers = {"Content-Type": "application/x-vnd.vmware-streamVmdk", "Content-Length": str(size)}
+        try:
+            answer = self._session.http(method, url, headers=headers, body=body, timeout=_HTTP_SECONDS)
+        except Unreachable as error:
+            # A host hangs up on an upload whose lease is over.
+            raise self._report.trouble or error from error
+        if self._report.trouble:
+            raise self._report.trouble
+        return answer
+
+    def _count(self, size: int) -> None:
+        if self._report.trouble:
+            raise self._report.trouble
+        if self._deadline.passed:
+            raise TaskFailed(
+                "Cannot upload the OVA",
+                obj=self._ova.path,
+                why=f"{self._report.percent} % were sent in {self._deadline.seconds:.0f} s",
+                next_step="Raise timeout",
+            )
+        self._sent += size
+        percent = self._sent * 100 // self._total
+        if percent // 10 > self._report.percent // 10:
+            self._progress(f"uploaded {percent} % of {self._total / (1 << 20):.0f} MiB")
+        self._report.percent = percent
+
+
+class _Sending(PartReader):
+    """A part that tells how much of it was read."""
+
+    def __init__(self, *, ova: Ova, part: OvaPart, on_read: Callable[[int], None]) -> None:
+        super().__init__(ova=ova, part=part)
+        self._on_read = on_read
+
+    def read(self, size: int = -1) -> bytes:
+        block = super().read(size)
+        self._on_read(len(block))
+        return block

@@ -171,3 +171,18 @@ func TestExpiredLeaseRemovesItsVM(t *testing.T) {
 		t.Errorf("left: %+v", s)
 	}
 }
+
+func TestImportThatFailsLeavesItsLeaseInError(t *testing.T) {
+	b := newBench(t)
+	for _, after := range []bool{false, true} {
+		_, err := b.vc.AddRule(vcenter.Rule{Method: "ImportVApp", Task: true, After: after, Fault: "InsufficientResourcesFault"})
+		b.must(err)
+		lease, spec := b.lease("refused")
+		if _, err = lease.Wait(b.ctx, spec.FileItem); err == nil {
+			t.Error("the lease became ready")
+		}
+		if s := b.vc.State(); len(s.VMs) > 0 || s.Leases > 0 {
+			t.Errorf("left: %+v", s)
+		}
+	}
+}

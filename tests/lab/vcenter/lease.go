@@ -47,19 +47,21 @@ func (m *poolMethods) ImportVApp(ctx *simulator.Context, req *types.ImportVApp) 
 	l.State = types.HttpNfcLeaseStateInitializing
 	ctx.Session.Registry.Put(l)
 	v.leases.Store(leaseID(l.Self), l)
-	v.run(taskSpec{method: "ImportVApp", entity: m.Self, newName: spec.ConfigSpec.Name}, func(ctx *simulator.Context, _ func(int32)) (types.AnyType, types.BaseMethodFault) {
-		fault := l.begin(ctx, m.Self, req, spec)
-		if fault != nil {
-			l.fail(ctx, fault)
-		}
-		return nil, fault
-	})
+	task := taskSpec{method: "ImportVApp", entity: m.Self, newName: spec.ConfigSpec.Name, failed: l.abort}
+	v.run(task, simple(func(ctx *simulator.Context) types.BaseMethodFault { return l.begin(ctx, m.Self, req, spec) }))
 	return &methods.ImportVAppBody{Res: &types.ImportVAppResponse{Returnval: l.Self}}
 }
 
 // leaseID is the part of a lease's reference that stands in its URLs.
 func leaseID(ref types.ManagedObjectReference) string {
 	return ref.Value[strings.LastIndex(ref.Value, "]")+1:]
+}
+
+// ended is whether the lease is over: it may be aborted before its VM is made.
+func (l *lease) ended() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.over
 }
 
 func (l *lease) begin(ctx *simulator.Context, pool types.ManagedObjectReference, req *types.ImportVApp, spec *types.VirtualMachineImportSpec) types.BaseMethodFault {
@@ -70,6 +72,9 @@ func (l *lease) begin(ctx *simulator.Context, pool types.ManagedObjectReference,
 	}
 	if fault = v.nameFree(ctx, folder, spec.ConfigSpec.Name); fault != nil {
 		return fault
+	}
+	if l.ended() {
+		return &types.RequestCanceled{}
 	}
 	config := copied(spec.ConfigSpec)
 	if config.Uuid == "" {

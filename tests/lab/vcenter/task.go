@@ -24,6 +24,8 @@ type taskSpec struct {
 	method  string // SOAP name
 	entity  mo.Reference
 	newName string // the name that it gives, for rules
+	// failed, if set, is told of a fault, the work's own or a rule's.
+	failed func(ctx *simulator.Context, fault types.BaseMethodFault)
 }
 
 // run starts a task and returns its reference.
@@ -39,6 +41,9 @@ func (v *VCenter) run(spec taskSpec, work job) types.ManagedObjectReference {
 			{Name: "info.state", Val: types.TaskInfoStateRunning},
 		})
 		result, fault, message := v.execute(ctx, task, rule, work)
+		if fault != nil && spec.failed != nil {
+			spec.failed(ctx, fault)
+		}
 		v.finish(ctx, task, result, fault, message)
 	}()
 	return task.Self
