@@ -33,6 +33,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translat
     translate,
 )
 
+# What reading Compose files needs beyond Python: modules by the packages that bring them.
+LIBRARIES = {"PyYAML": "yaml", "jsonschema": "jsonschema"}
 # As Compose looks for them, the first that is there; its override, too.
 DEFAULT_FILES = ("compose.yaml", "compose.yml", "docker-compose.yaml", "docker-compose.yml")
 _PLACES = ("folder", "datastore", "resource_pool")

@@ -10,18 +10,19 @@ implements, makes a boolean of ``no`` and a number of ``22:22``.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import mistake
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Items, Mark, Path, Tree
 
 RESET, OVERRIDE = "!reset", "!override"
 
+_Node = Any  # PyYAML's, which is imported where it is needed only
 _PLAIN = "!plain"
 _TAG = "tag:yaml.org,2002:"
 _STRING_TAGS = frozenset({_TAG + "str", _TAG + "binary", "!"})
@@ -36,13 +37,16 @@ _FLOAT = re.compile(
 _MOST_NODES = 100_000
 
 
-class _Loader(yaml.SafeLoader):
-    """Composes nodes only; plain scalars keep a tag of their own."""
+@functools.lru_cache(maxsize=1)
+def _loader() -> Any:
+    """PyYAML's loader, composing nodes only; plain scalars keep a tag of their own."""
+    import yaml  # only fleets need it, so other modules do without
 
-    yaml_implicit_resolvers: dict[Any, Any] = {}
+    class Loader(yaml.SafeLoader):
+        yaml_implicit_resolvers: dict[Any, Any] = {}
 
-
-_Loader.add_implicit_resolver(_PLAIN, re.compile(r"", re.DOTALL), None)
+    Loader.add_implicit_resolver(_PLAIN, re.compile(""), None)
+    return Loader
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,8 +59,10 @@ class Document:
 
 def read_documents(file: str, text: str) -> list[Document]:
     """Every document of a file; raises InvalidOption, which names the file and the line."""
+    import yaml
+
     try:
-        nodes = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
+        nodes = [node for node in yaml.compose_all(text, Loader=_loader()) if node is not None]
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         raise _invalid(file, line, error.problem or str(error)) from error
@@ -91,16 +97,16 @@ class _Builder:
     def __init__(self, file: str) -> None:
         self._file = file
         self._resets: list[Path] = []
-        self._open: list[yaml.Node] = []
+        self._open: list[_Node] = []
         self._built = 0
 
-    def document(self, node: yaml.Node) -> Document:
+    def document(self, node: _Node) -> Document:
         tree = self._build(node, ())
         if not isinstance(tree, Tree):
             raise self._error(node, "a Compose file is a mapping", "Begin it with 'services:'")
         return Document(tree=tree, resets=tuple(self._resets))
 
-    def _build(self, node: yaml.Node, path: Path) -> Any:
+    def _build(self, node: _Node, path: Path) -> Any:
         self._built += 1
         if self._built > _MOST_NODES:
             raise self._error(node, "its aliases unfold to too many values", "Use fewer aliases")
@@ -110,20 +116,19 @@ class _Builder:
             self._resets.append(path)
         self._open.append(node)
         try:
-            if isinstance(node, yaml.MappingNode):
+            if node.id == "mapping":
                 self._check_tag(node)
                 return self._mapping(node, path)
-            if isinstance(node, yaml.SequenceNode):
+            if node.id == "sequence":
                 self._check_tag(node)
                 return self._sequence(node, path)
-            assert isinstance(node, yaml.ScalarNode), "there is no other kind of node"
             return self._scalar(node)
         finally:
             self._open.pop()
 
-    def _mapping(self, node: yaml.MappingNode, path: Path) -> Tree:
+    def _mapping(self, node: _Node, path: Path) -> Tree:
         tree = Tree(mark=self._mark(node))
-        seen: dict[str, yaml.Node] = {}
+        seen: dict[str, _Node] = {}
         merged: list[Tree] = []
         for key_node, value_node in node.value:
             key = self._key(key_node)
@@ -144,14 +149,14 @@ class _Builder:
                 tree.put(key, other[key], other.where(key))
         return tree
 
-    def _merged(self, node: yaml.Node, path: Path) -> Iterator[Tree]:
-        for one in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+    def _merged(self, node: _Node, path: Path) -> Iterator[Tree]:
+        for one in node.value if node.id == "sequence" else [node]:
             found = self._build(one, path)
             if not isinstance(found, Tree):
                 raise self._error(one, "only a mapping can be merged by '<<'", "Let it name an anchor of a mapping")
             yield found
 
-    def _sequence(self, node: yaml.SequenceNode, path: Path) -> Items:
+    def _sequence(self, node: _Node, path: Path) -> Items:
         items = Items(mark=self._mark(node))
         for entry in node.value:
             if entry.tag == RESET:
@@ -159,14 +164,14 @@ class _Builder:
             items.put(self._build(entry, (*path, str(len(items)))), self._mark(entry))
         return items
 
-    def _key(self, node: yaml.Node) -> str:
-        key = self._scalar(node) if isinstance(node, yaml.ScalarNode) else None
+    def _key(self, node: _Node) -> str:
+        key = self._scalar(node) if node.id == "scalar" else None
         if not isinstance(key, str):
             raise self._error(node, "a key is no text", "Quote it")
         return key
 
-    def _scalar(self, node: yaml.ScalarNode) -> Any:
-        tag, text = node.tag, node.value
+    def _scalar(self, node: _Node) -> Any:
+        tag, text = node.tag, str(node.value)
         if tag == _PLAIN or (tag == OVERRIDE and node.style is None):
             return plain_scalar(text)
         if tag in _STRING_TAGS or tag == OVERRIDE:
@@ -175,18 +180,18 @@ class _Builder:
             return plain_scalar(text)
         raise self._unknown_tag(node)
 
-    def _check_tag(self, node: yaml.Node) -> None:
+    def _check_tag(self, node: _Node) -> None:
         if node.tag not in _COLLECTION_TAGS:
             raise self._unknown_tag(node)
 
-    def _unknown_tag(self, node: yaml.Node) -> InvalidOption:
+    def _unknown_tag(self, node: _Node) -> InvalidOption:
         tag = str(node.tag).replace(_TAG, "!!")
         return self._error(node, f"Compose knows no tag '{tag}'", f"Use {RESET} or {OVERRIDE}, or leave it out")
 
-    def _mark(self, node: yaml.Node) -> Mark:
+    def _mark(self, node: _Node) -> Mark:
         return Mark(file=self._file, line=node.start_mark.line + 1)
 
-    def _error(self, node: yaml.Node, why: str, next_step: str) -> InvalidOption:
+    def _error(self, node: _Node, why: str, next_step: str) -> InvalidOption:
         return mistake("Cannot use the Compose file", self._file, self._mark(node), why, next_step)
 
 
