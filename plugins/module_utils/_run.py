@@ -19,6 +19,7 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import ArgSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InvalidOption, Unsupported
+from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Pipe, Progress
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import sdk
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import (
     Connection,
@@ -54,6 +55,7 @@ class Context:
         self._module = module
         self.params: Mapping[str, Any] = module.params
         self.check_mode: bool = module.check_mode
+        self.progress: Progress = Pipe()
 
     @contextmanager
     def session(self) -> Iterator[Session]:

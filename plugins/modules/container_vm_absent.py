@@ -134,7 +134,8 @@ def remove(context: Context) -> Result:
             context.warn(f"VM '{name}' bears marks that were copied from a container VM. It is none and is left alone.")
         if plan.work:
             absent.check_rights(session, plan)
-            context.apply(plan, lambda plan: absent.carry_out(session, plan, force=params["force"], seconds=seconds))
+            manner = {"force": params["force"], "seconds": seconds, "progress": context.progress}
+            context.apply(plan, lambda plan: absent.carry_out(session, plan, **manner))
     before = absent.states(plan)
     return Result(
         changed=bool(plan.work),

@@ -546,7 +546,7 @@ def main() -> None:
 def deploy_service(context: Context) -> Result:
     desired = read_desired(context.params, container_options=CONTAINER.options)
     with context.session() as session:
-        report = deploy(session, desired, guard=context.apply)
+        report = deploy(session, desired, guard=context.apply, progress=context.progress)
     report.check()
     return Result(
         changed=report.changed, actions=report.actions, before=report.before, after=report.after, values=report.values

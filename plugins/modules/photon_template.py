@@ -331,7 +331,7 @@ def photon_template(context: Context) -> Result:
         job = manage.prepare(session, request, sources)
         for message in job.plan.left_out:
             context.warn(message)
-        context.apply(job, lambda job: done.append(manage.carry_out(session, job, lambda message: None)))
+        context.apply(job, lambda job: done.append(manage.carry_out(session, job, context.progress)))
     for error in filter(None, (manage.failure(job, one) for one in done)):
         raise error
     before, after = tell.difference(job.plan.steps, job.spec)

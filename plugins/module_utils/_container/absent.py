@@ -22,6 +22,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     InvalidOption,
     Several,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress, silent
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.privileges import check_privileges
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
@@ -59,17 +60,24 @@ def check_rights(session: Session, plan: Plan) -> None:
     check_privileges(session, {vm.moid: vm.name for vm in vms}, privileges, what=_WHAT)
 
 
-def carry_out(session: Session, plan: Plan, *, force: bool, seconds: float) -> None:
+def carry_out(session: Session, plan: Plan, *, force: bool, seconds: float, progress: Progress = silent) -> None:
     """Remove what is planned, all side by side.
 
     Args:
+        progress: is told how many are gone.
         seconds: what vCenter's work may take, beside the containers' own stop timeouts.
 
     Raises: what failed, in the end, with the names of those that are ``removed`` all the same.
     """
     removals = [power.removal(vm, force=force) for vm in _vms(plan)]
     longest = 0.0 if force else max(one.stop_timeout for one in removals)
-    outcomes = power.remove(session, removals, deadline=Deadline(seconds + longest))
+    gone: list[str] = []
+
+    def tell(moid: str, error: BonnevilleError | None) -> None:
+        gone.extend([moid] if error is None else [])
+        progress(f"{len(gone)} of {len(removals)} container VMs removed", tally=True)
+
+    outcomes = power.remove(session, removals, deadline=Deadline(seconds + longest), on_done=tell)
     errors = [error for error in outcomes.values() if error]
     if not errors:
         return
