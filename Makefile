@@ -19,7 +19,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/$(BUILD)/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup setup-parts demo test unit scripted e2e lab-test lab clean
+.PHONY: help setup setup-parts demo test unit scripted e2e lab-test lab bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -45,6 +45,12 @@ e2e: setup ## only the end-to-end tests with real Docker guests
 lab: setup ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|scripted)
 	@$(BIN)/python -m tests.support.playground --guests $(or $(GUESTS),docker)
 
+bench: setup-bench ## measure this collection beside its peer and a bare script, in minutes
+	@PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m benchmarks
+
+bench-full: setup-bench ## the same with the peer's long cells, into docs/benchmarks.*
+	@PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m benchmarks --full
+
 clean: ## remove everything that the other targets made
 	@rm -rf $(BUILD)
 
@@ -68,3 +74,11 @@ $(LAB): $(LAB_SOURCES) tests/setup/go.sh
 
 setup-engine:
 	@tests/setup/engine.sh
+
+# The peer and the plot have environments of their own: neither is a part of this collection's.
+.PHONY: setup-bench
+setup-bench: setup-python $(LAB) $(BUILD)/bench/peer/.ready $(BUILD)/bench/plot/.ready
+
+$(BUILD)/bench/%/.ready: benchmarks/%-requirements.txt tests/setup/python.sh
+	@mkdir -p $(BUILD)/bench
+	@tests/setup/python.sh $(PYTHON) $(BUILD)/bench/$* $<
