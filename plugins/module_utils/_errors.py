@@ -58,7 +58,9 @@ class Several(BonnevilleError):
 
     code = "several"
 
-    def __init__(self, what: str, errors: Iterable[BonnevilleError], *, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, what: str, errors: Iterable[BonnevilleError], *, details: Mapping[str, Any] | None = None
+    ) -> None:
         self.errors = tuple(errors)
         codes = {error.code for error in self.errors}
         super().__init__(
@@ -143,6 +145,30 @@ class ForeignVm(BonnevilleError):
     """A VM of the wanted name is not ours; it is left alone."""
 
     code = "foreign_vm"
+
+
+class Locked(BonnevilleError):
+    """Another run is working on the same fleet; who, since when and until when is said."""
+
+    code = "locked"
+
+
+class LeaseLost(BonnevilleError):
+    """The run's own lease was lost in the middle, so it stopped where it was."""
+
+    code = "lease_lost"
+
+
+class PlanDiffers(BonnevilleError):
+    """What would be done is not the plan that was expected; nothing was changed."""
+
+    code = "plan_differs"
+
+
+class DependencyFailed(BonnevilleError):
+    """A service was not started, since one that it depends on is not as it has to be."""
+
+    code = "dependency_failed"
 
 
 class InUse(BonnevilleError):
