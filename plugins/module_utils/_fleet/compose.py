@@ -75,8 +75,8 @@ def load(
     model = assemble(_files(files, look), variables=known, look=look)
     problems = Problems(ignore_unsupported)
     check_ignored(list(ignore_unsupported), problems)
-    kept = honoured(model, "top", "file", problems)
     fleet = _fleet_name(name, model, directory)
+    kept = honoured(model, "fleet", fleet, problems)
     services: Mapping[str, Tree | None] = model.get("services") or {}
     enabled = together.enabled(services, profiles or known.get("COMPOSE_PROFILES", "").split(","))
     together.check_dependencies(enabled, services, problems)

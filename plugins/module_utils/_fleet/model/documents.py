@@ -68,7 +68,7 @@ def read_documents(file: str, text: str) -> list[Document]:
         raise _invalid(file, line, error.problem or str(error)) from error
     except yaml.YAMLError as error:
         raise _invalid(file, 0, str(error).splitlines()[0]) from error
-    found = [_Builder(file).document(node) for node in nodes]
+    found = [_Builder(file).document(node) for node in nodes if (node.tag, node.value) != (_PLAIN, "")]
     if not found:
         raise mistake("Cannot use the Compose file", file, None, "it is empty", "Write at least 'services: {}'")
     return found

@@ -9,12 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.interpolate import (
-    BadVariable,
-    bad_variable,
-    substitute,
-)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.interpolate import BadVariable, substitute
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import mistake
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Mark
 
@@ -106,15 +101,7 @@ def _expand(value: str, mark: Mark, known: Mapping[str, str]) -> str:
     try:
         return substitute(value, known.get)
     except BadVariable as bad:
-        raise _explained(bad_variable(bad, mark, known)) from bad
-
-
-def _explained(error: InvalidOption) -> InvalidOption:
-    """Passwords with a dollar are what people trip over here."""
-    return InvalidOption(
-        error.what,
-        obj=error.obj,
-        why=error.why,
-        next_step=f"{error.next_step}; for a dollar itself write '$$', or put the value in single quotes",
-        details=error.details,
-    )
+        # A password with a dollar is what people trip over here, so not even the name is shown: it may be part of one.
+        why = "the value uses a variable that has no value" if bad.name else "the value uses '${' wrongly"
+        step = "For a dollar itself write '$$' or put the value in single quotes, or else set the variable"
+        raise mistake("Cannot read", mark.file, mark, why, step) from bad

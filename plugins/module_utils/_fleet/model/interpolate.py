@@ -121,7 +121,7 @@ def _variable(text: str, at: int, lookup: Lookup, *, depth: int, used: bool) -> 
         return (_required(name, lookup) if used else ""), at + 1
     operator = _OPERATOR.match(text, at)
     if not operator:
-        raise BadVariable(why=f"'${{{name}' is followed by neither '}}' nor an operator such as ':-'")
+        raise BadVariable(why="the name after '${' is followed by neither '}' nor an operator such as ':-'")
     return _braced(text, operator, name, lookup, depth=depth, used=used)
 
 

@@ -33,14 +33,19 @@ def wrong(key: str, service: str, mark: Mark | None, why: str, next_step: str) -
     return mistake(f"Cannot use {key} of service", service, mark, why, next_step, key=key, service=service)
 
 
+def ignorable(key: str, owner: str) -> str:
+    """A key's name in ignore_unsupported; those of networks and so on are told from services' by what bears them."""
+    return key if owner in ("service", "fleet") else f"{owner}.{key}"
+
+
 def unsupported(key: str, owner: str, name: str, mark: Mark | None, why: str, next_step: str) -> Unsupported:
-    """A key that a VM per container cannot honour. ``owner`` is what bears it: service, network, volume ..."""
+    """A key that a VM per container cannot honour. ``owner`` is what bears it: service, fleet, network, volume ..."""
     return Unsupported(
         f"Cannot honour {key} of {owner}",
         obj=name,
         why=f"{mark}: {why}" if mark else why,
-        next_step=f"{next_step}, or name '{key}' in ignore_unsupported",
-        details=_details(mark, key, name if owner == "service" else ""),
+        next_step=f"{next_step}, or name '{ignorable(key, owner)}' in ignore_unsupported",
+        details=_details(mark, ignorable(key, owner), name if owner == "service" else ""),
     )
 
 
@@ -67,7 +72,7 @@ class Problems:
 
     def refuse(self, key: str, owner: str, name: str, mark: Mark | None, why: str, next_step: str) -> None:
         """A key cannot be honoured: an error, or a warning where the user listed it or what it is part of."""
-        parts = key.split(".")
+        parts = ignorable(key, owner).split(".")
         if any(".".join(parts[:count]) in self._ignored for count in range(1, len(parts) + 1)):
             self.warnings.append(f"{mark}: {key} of {owner} '{name}' is ignored, as ignore_unsupported says: {why}.")
         else:

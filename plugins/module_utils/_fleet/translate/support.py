@@ -14,6 +14,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import ignorable
+
 
 @dataclass(frozen=True, kw_only=True)
 class Key:
@@ -345,16 +347,16 @@ SERVICE: Mapping[str, Key] = {
 # What is not a key of the specification, and can be ignored like one.
 PSEUDO = frozenset({"volumes.bind.read_write"})
 LEVELS: Mapping[str, Mapping[str, Key]] = {
-    "top": TOP, "service": SERVICE, "network": NETWORK, "volume": VOLUME, "config": CONFIG, "secret": SECRET,
+    "fleet": TOP, "service": SERVICE, "network": NETWORK, "volume": VOLUME, "config": CONFIG, "secret": SECRET,
 }  # fmt: skip
 
 
 def refusable() -> frozenset[str]:
-    """Every key that can stand in ignore_unsupported: each that is refused, and what it is part of."""
+    """Every name that can stand in ignore_unsupported: each key that is refused, and what it is part of."""
     found: set[str] = set()
-    for table in LEVELS.values():
+    for level, table in LEVELS.items():
         for name, key in table.items():
             if key.why:
-                parts = name.split(".")
+                parts = ignorable(name, level).split(".")
                 found |= {".".join(parts[:count]) for count in range(1, len(parts) + 1)}
     return frozenset(found)
