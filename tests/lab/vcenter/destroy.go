@@ -8,7 +8,8 @@ import (
 	"github.com/vmware/govmomi/vim25/types"
 )
 
-// destroy removes a VM with its files and every disk that is attached to it. That
+// destroy removes a VM with its files and every disk that is attached to it, but for
+// First Class Disks that are to be kept. That
 // others' disks stand on its disks does not keep vSphere from it: it is noted, so
 // that a test can show that it never happens.
 func (v *VCenter) destroy(ctx *simulator.Context, ref types.ManagedObjectReference) types.BaseMethodFault {
@@ -55,6 +56,12 @@ func (v *VCenter) destroy(ctx *simulator.Context, ref types.ManagedObjectReferen
 		}
 	}
 	for _, file := range disks {
+		if one := v.volumes.at(file); one != nil {
+			if *one.Config.KeepAfterDeleteVm {
+				continue
+			}
+			v.volumes.remove(one.Config.Id.Id)
+		}
 		v.removeDisk(file)
 	}
 	v.removeDirectory(dir)

@@ -46,6 +46,7 @@ var overrides = map[string]func(override) mo.Reference{
 	"Folder":                            func(o override) mo.Reference { return &folderMethods{o} },
 	"ResourcePool":                      func(o override) mo.Reference { return &poolMethods{o} },
 	"PropertyCollector":                 func(o override) mo.Reference { return &collectorMethods{o} },
+	"VcenterVStorageObjectManager":      func(o override) mo.Reference { return &fcdMethods{o} },
 }
 
 // overridden is whether a method of this package answers a call.

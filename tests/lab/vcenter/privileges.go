@@ -77,6 +77,10 @@ var privileges = map[string][]string{
 	"ImportVApp":                {"VApp.Import"},
 	"MakeDirectory":             {"Datastore.FileManagement"},
 	"CreateVirtualDisk_Task":    {"Datastore.AllocateSpace"},
+	"CreateDisk_Task":           {"Datastore.FileManagement"},
+	"DeleteVStorageObject_Task": {"Datastore.FileManagement"},
+	"AttachDisk_Task":           {"VirtualMachine.Config.AddExistingDisk"},
+	"DetachDisk_Task":           {"VirtualMachine.Config.RemoveDisk"},
 	"EnterMaintenanceMode_Task": {"Host.Config.Maintenance"},
 }
 

@@ -4,6 +4,7 @@ import (
 	"sort"
 	"strings"
 
+	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/simulator"
 	"github.com/vmware/govmomi/vim25/types"
 )
@@ -41,6 +42,7 @@ type State struct {
 	Folders     []string  `json:"folders"`
 	Violations  []string  `json:"violations"`
 	OrphanFiles []string  `json:"orphan_files"`
+	Volumes     []string  `json:"volumes"` // names of First Class Disks
 	Leases      int       `json:"leases"`
 	Tasks       int       `json:"tasks_running"`
 }
@@ -98,6 +100,11 @@ func (v *VCenter) State() State {
 	v.machines.mu.Lock()
 	s.Violations = append([]string{}, v.machines.violations...)
 	v.machines.mu.Unlock()
+	s.Volumes = v.volumes.names()
+	for _, ds := range v.datastores() {
+		home := object.DatastorePath{Datastore: ds.Name, Path: fcdDirectory}
+		homes[home.String()] = true
+	}
 	s.OrphanFiles = v.orphans(homes)
 	return s
 }

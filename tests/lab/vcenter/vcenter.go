@@ -44,6 +44,7 @@ type VCenter struct {
 	sessions sessions
 	waiters  sync.Map // *simulator.PropertyCollector to *waiter
 	leases   sync.Map // id in a URL to *lease
+	volumes  fcds
 	uploaded sync.Map // host file that came by the datastore access, and belongs to no VM
 	ids      atomic.Int64
 	switches switches

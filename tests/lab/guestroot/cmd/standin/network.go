@@ -33,6 +33,7 @@ func (n *network) clear() {
 // apply is a (re)start of the service.
 func (n *network) apply() error {
 	n.clear()
+	n.filter()
 	wanted := readSettings()
 	if len(wanted.addresses) == 0 {
 		answer, err := ask(wire.Request{Kind: wire.Lease})

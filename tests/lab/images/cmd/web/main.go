@@ -1,10 +1,14 @@
 // Command web answers every request with what its container looks like from inside.
+//
+// It listens on PORT (default 8080), which may be two ports with a comma between them.
 package main
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -23,6 +27,13 @@ func main() {
 	http.HandleFunc("/", describe)
 	http.HandleFunc("/exit", exit)
 	http.HandleFunc("/file", file)
+	http.HandleFunc("/write", write)
+	http.HandleFunc("/fetch", fetch)
+	http.HandleFunc("/resolve", resolve)
+	port, further, _ := strings.Cut(port, ",")
+	if further != "" {
+		go func() { log.Fatal(http.ListenAndServe(":"+further, nil)) }()
+	}
 	server := &http.Server{Addr: ":" + port}
 	stop, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	defer cancel()
@@ -85,4 +96,42 @@ func file(w http.ResponseWriter, q *http.Request) {
 		return
 	}
 	_, _ = w.Write(raw)
+}
+
+// write puts the request's body into ?path=, for what is to outlive the container.
+func write(w http.ResponseWriter, q *http.Request) {
+	raw, err := io.ReadAll(q.Body)
+	if err == nil {
+		err = os.WriteFile(q.URL.Query().Get("path"), raw, 0o644)
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	fmt.Fprintln(w, "{}")
+}
+
+// fetch answers what ?url= answers from inside the container; 502 with why it does not.
+func fetch(w http.ResponseWriter, q *http.Request) {
+	client := http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	answer, err := client.Get(q.URL.Query().Get("url"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	w.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(w, answer.Body)
+}
+
+// resolve answers ?name='s addresses as the container's resolver gives them, in their order.
+func resolve(w http.ResponseWriter, q *http.Request) {
+	limit, done := context.WithTimeout(q.Context(), 10*time.Second)
+	defer done()
+	found, err := net.DefaultResolver.LookupHost(limit, q.URL.Query().Get("name"))
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusNotFound)
+		return
+	}
+	_ = json.NewEncoder(w).Encode(found)
 }
