@@ -36,8 +36,10 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
     Plan,
     Service,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.tally import Count, Tally
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
+from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import (
     CloneOutcome,
     Turns,
@@ -49,8 +51,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
-
-Progress = Callable[[str], None]
 
 # Of a container that failed, what its error tells; all of it stands in the log port's file.
 _LAST_WORDS = 10
@@ -75,6 +75,7 @@ class Part:
     undoes it. ``steady_seconds`` is how long a new container has to stay well;
     ``on_begun`` is told each container that runs or has ended. ``roster`` has
     all members of the fleet, and is kept up to date; so are its VMs' lists.
+    ``tally`` adds up how far all parts are.
     """
 
     watch: Watch
@@ -83,6 +84,7 @@ class Part:
     steady_seconds: float = 0.0
     on_begun: Callable[[str], None] = lambda name: None
     roster: Roster | None = None
+    tally: Tally | None = None
 
 
 def carry_out(
@@ -142,7 +144,7 @@ class _Run:
         self._part = part
         self._watch = part.watch
         self._datacenter = datacenter
-        self._progress = progress
+        self._tally = part.tally or Tally(progress, total=len(plan.work))
         self._deadline = Deadline(manner.timeout)
         self._began = time.monotonic()
         self._follows: dict[str, Follow] = {}
@@ -175,7 +177,6 @@ class _Run:
         if not wanted:
             return
         where = folder()
-        self._progress(f"cloning {len(wanted)} VMs")
         instant_clone(
             self._session,
             [self._fleet.introduced(replace(build.request, folder=where)) for build in wanted],
@@ -194,6 +195,7 @@ class _Run:
             self.done.vms[name] = outcome.vm
         if outcome.error:
             self.done.errors[name] = outcome.error
+            self._count()
             return
         self._follow(
             build.action,
@@ -202,6 +204,7 @@ class _Run:
             unread=protocol.unread_nonce(build.request.extra_config[protocol.KEY_SPEC]),
         )
         self._fleet.came(outcome.vm, build.action)
+        self._count()
 
     def start(self) -> None:
         """Order those to start that stand and do not run."""
@@ -229,13 +232,30 @@ class _Run:
             if action.vm and action.name not in self._follows and (action.waits or action.kind == ADOPT or awaits_end):
                 before = action.vm.status if action.vm.booting else None
                 self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=before)
-        follow_all(self._watch, list(self._follows.values()), between=lambda: self._fleet.admit(self._follows))
+        follow_all(self._watch, list(self._follows.values()), between=self._between)
         for name, one in self._follows.items():
             self.done.seconds[name] = one.seconds
             if one.status:
                 self.done.statuses[name] = one.status
             if one.error:
                 self.done.errors[name] = one.error
+
+    def _between(self) -> bool:
+        self._count()
+        return self._fleet.admit(self._follows)
+
+    def _count(self) -> None:
+        follows = self._follows.values()
+        failed = {*self.done.errors, *(name for name, one in self._follows.items() if one.error)}
+        self._tally.count(
+            id(self),
+            Count(
+                cloned=len(self.done.vms),
+                started=sum(one.begun for one in follows),
+                healthy=sum(one.goal == follow.HEALTHY and one.over and not one.error for one in follows),
+                failed=len(failed),
+            ),
+        )
 
     def switch(self) -> None:
         """Remove what was replaced, unless it is held; what failed goes too, and then what it was to replace stays."""

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.absent import check_rights
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done, Progress, carry_out
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done, carry_out
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Desired
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
@@ -29,6 +29,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     NotFound,
     Several,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress, silent
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import read_scope, read_vms
@@ -134,7 +135,7 @@ def lay_out(
     return Layout(seen=seen, plan=planned, builds=builds)
 
 
-def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progress = lambda text: None) -> Report:
+def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progress = silent) -> Report:
     """Bring services to what is desired.
 
     Args:
@@ -183,7 +184,7 @@ class Run:
         )
 
     def report(self) -> Report:
-        """Read what stands now, once for all; a job's output with it, and then its VM goes, where that was asked for."""
+        """Read what stands now, once for all; a job's output with it, and then its VM goes if that was asked for."""
         planned, errors = self._layout.plan, dict(self.done.errors)
         vms = self._read([*self.done.vms.values(), *_standing(planned, failed=errors)])
         documents = {vm.moid: self._describe(vm) for vm in vms}

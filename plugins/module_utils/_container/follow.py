@@ -59,7 +59,7 @@ class Follow:
     ``before`` is the status that stood when it was ordered to start again, or was booting,
     ``unread`` the nonce of an agent that could not read its spec. ``began`` is
     where ``seconds`` are counted from. ``steady_seconds`` is how long it has to
-    stay at its goal; ``on_begun`` is called once it runs or has ended.
+    stay at its goal; ``on_begun`` is called once it runs or has ended, and from then on ``begun`` holds.
     """
 
     moid: str
@@ -76,6 +76,7 @@ class Follow:
     on_begun: Callable[[], None] | None = field(default=None, repr=False)
     status: protocol.Status | None = None
     error: BonnevilleError | None = None
+    begun: bool = False
     over: bool = False
     ip: str = ""
     seconds: float = 0.0
@@ -155,7 +156,7 @@ class Follow:
         self._was_under_way = self._was_under_way or phase in UNDER_WAY or phase == "running"
         if phase in ("running", "exited") and self.on_begun and not (self.restarted and not self._was_under_way):
             self.on_begun()
-            self.on_begun = None
+            self.begun, self.on_begun = True, None
         if phase == "failed":
             raise self._told(GuestFailed, status)
         if phase == "exited":

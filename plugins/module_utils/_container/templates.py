@@ -135,7 +135,8 @@ def check_size(name: str, spec: ContainerSpec, places: Seats) -> None:
         raise CapacityShort(
             "Cannot give the container its CPUs",
             obj=name,
-            why=f"{asked:g} are asked for, the VMs of template '{places.template}' have {cpus}, and a clone has no more",
+            why=f"{asked:g} are asked for, the VMs of template '{places.template}' have {cpus}, "
+            "and a clone has no more",
             next_step="Lower cpus, or use a template that is larger",
             details={"asked_cpus": asked, "template_cpus": cpus},
         )
@@ -180,7 +181,8 @@ def check_image(name: str, spec: ContainerSpec, places: Seats) -> None:
 def _trouble(vm: VmFacts, scope: Scope) -> BonnevilleError | None:
     host = scope.hosts.get(vm.host)
     if host is None or not host.in_service:
-        return _unusable(vm, f"its host {scope.host_name(vm.host)} is out of service" + _because(host.trouble if host else ""))
+        why = f"its host {scope.host_name(vm.host)} is out of service"
+        return _unusable(vm, why + _because(host.trouble if host else ""))
     if vm.power != ON:
         return _unusable(vm, f"it is {vm.power}")
     if not vm.frozen or _mark(vm, KEY_PHASE) != FROZEN:

@@ -12,7 +12,7 @@ import os
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..protocol import (
     KEY_FREEZE,
@@ -94,7 +94,7 @@ class _Template:
         self._reporter.phase("preparing")
         precompile.precompile()
         self._dockerd()
-        common = {"engine": self._engine.version, "memory_mb": identity.memory_mb()}
+        common: dict[str, Any] = {"engine": self._engine.version, "memory_mb": identity.memory_mb()}
         if self._order.prime:
             found = self._prime()
             state.save(places.PRIME, {"images": [asdict(image) for image in found]})
