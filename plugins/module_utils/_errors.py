@@ -147,12 +147,6 @@ class ForeignVm(BonnevilleError):
     code = "foreign_vm"
 
 
-class Locked(BonnevilleError):
-    """Another run is working on the same fleet; who, since when and until when is said."""
-
-    code = "locked"
-
-
 class LeaseLost(BonnevilleError):
     """The run's own lease was lost in the middle, so it stopped where it was."""
 

@@ -75,10 +75,13 @@ def remove_empty(session: Session, folders: Mapping[str, str], *, spare: Iterabl
         spare: moids of folders that do not count, and go with the one that they are in.
     """
     passed = set(spare)
-    found = _children(session, folders)
+    found = _children(session, [*folders, *passed])
+    # What is spared holds nothing but folders of its own.
+    if any(kind != "Folder" for moid in passed for kind in found.get(moid, {}).values()):
+        return {}
     tasks: dict[str, object] = {}
-    for moid, children in found.items():
-        if children - passed:
+    for moid in folders:
+        if moid not in found or found[moid].keys() - passed:
             continue
         try:
             with explaining(_REMOVE, obj=folders[moid]):
@@ -106,9 +109,13 @@ def unescaped(name: str) -> str:
     return name.replace("%2f", "/").replace("%5c", "\\").replace("%25", "%")
 
 
-def _children(session: Session, folders: Iterable[str]) -> dict[str, set[str]]:
+def _children(session: Session, folders: Iterable[str]) -> dict[str, dict[str, str]]:
+    """What is in folders: types by moid."""
     start = [(session.managed("Folder", moid), ()) for moid in folders]
     found = read(
         session, start=start, properties={"Folder": ("childEntity",)}, what="Cannot read the folders", gone_ok=True
     )
-    return {one.moid: {moid_of(child) for child in one.get("childEntity") or ()} for one in found}
+    return {
+        one.moid: {moid_of(child): type(child).__name__.rpartition(".")[2] for child in one.get("childEntity") or ()}
+        for one in found
+    }

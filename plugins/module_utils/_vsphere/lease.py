@@ -102,7 +102,7 @@ def held(
         on_lost: called when the lease is lost, from another thread; what was begun has to end then.
         seconds: how long a sign of life counts.
 
-    Raises: Locked where somebody else holds it all the time; LeaseLost at the end of a block that went on without it.
+    Raises: Locked where somebody else holds it all the time; LeaseLost at the end of a block that lost it, however it ends.
     """
     keeper = _Keeper(session, holder=holder, name=name, seconds=seconds, on_lost=on_lost)
     lease = keeper.acquire(folder, Deadline(patience))
@@ -110,7 +110,7 @@ def held(
         yield lease
     finally:
         keeper.release()
-    keeper.check()
+        keeper.check()
 
 
 class _Keeper:
