@@ -57,3 +57,49 @@ requirements:
   - requests >= 2.31
   - cryptography >= 42
 """
+
+    PLUGIN = r"""
+options:
+  vcenter_hostname:
+    description: Host name or address of the vCenter server.
+    type: str
+    env:
+      - name: VMWARE_HOST
+  vcenter_username:
+    description: User name at vCenter, for example V(ansible@vsphere.local).
+    type: str
+    env:
+      - name: VMWARE_USER
+  vcenter_password:
+    description: Password of that user.
+    type: str
+    env:
+      - name: VMWARE_PASSWORD
+  vcenter_port:
+    description: TCP port of vCenter's API.
+    type: int
+    default: 443
+    env:
+      - name: VMWARE_PORT
+  validate_certs:
+    description: Whether vCenter's TLS certificate is verified.
+    type: bool
+    default: true
+    env:
+      - name: VMWARE_VALIDATE_CERTS
+  proxy_host:
+    description: HTTP proxy through which vCenter is reached.
+    type: str
+    env:
+      - name: VMWARE_PROXY_HOST
+  proxy_port:
+    description: Port of that proxy.
+    type: int
+    env:
+      - name: VMWARE_PROXY_PORT
+requirements:
+  - python >= 3.11
+  - pyvmomi >= 8.0.3.0
+  - requests >= 2.31
+  - cryptography >= 42
+"""
