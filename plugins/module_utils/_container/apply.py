@@ -216,7 +216,8 @@ class _Run:
             deadline=self._deadline,
         )
         for name, action in starts.items():
-            assert action.vm is not None
+            if action.vm is None:
+                raise AssertionError("an action on a container VM has one")
             error = failed[action.vm.moid]
             if error:
                 self.done.errors[name] = error

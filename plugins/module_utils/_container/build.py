@@ -70,7 +70,8 @@ class Ground:
 def wanted_spec(action: Action) -> ContainerSpec:
     """The spec of an action that makes a container."""
     spec = action.service.spec
-    assert spec is not None, "a service without a spec makes no container"
+    if spec is None:
+        raise AssertionError("a service without a spec makes no container")
     return spec
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ON, ContainerVm
@@ -34,8 +34,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
-Outcomes = dict[str, BonnevilleError | None]
-OnDone = Callable[[str, BonnevilleError | None], None]
+Outcomes: TypeAlias = "dict[str, BonnevilleError | None]"
+OnDone: TypeAlias = "Callable[[str, BonnevilleError | None], None]"
 
 _SHUT_DOWN = "Cannot shut down the guest of the container VM"
 _POWER_OFF = "Cannot power off the container VM"

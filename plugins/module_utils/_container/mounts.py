@@ -61,7 +61,7 @@ def collect(*, volumes: Any = None, mounts: Any = None, tmpfs: Any = None) -> Mo
     for index, entry in enumerate(mounts or []):
         _mount(f"mounts[{index}]", entry, anonymous=anonymous, tmpfs=in_memory, binds=binds)
     for entry in texts("tmpfs", tmpfs or []):
-        path, _, flags = entry.partition(":")
+        path, _unused, flags = entry.partition(":")
         _add(in_memory, "tmpfs", _target("tmpfs", path), flags)
     _refuse_twice([*anonymous, *in_memory, *(bind.target for bind in binds)])
     return Mounts(

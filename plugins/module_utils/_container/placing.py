@@ -85,7 +85,8 @@ def prepare(plan: Plan, seen: Survey, places: Mapping[str, Seats]) -> tuple[Buil
 def _check(actions: Iterable[Action], places: Mapping[str, Seats]) -> None:
     """Once per service: replicas differ in nothing that is checked here."""
     for service in {id(action.service): action.service for action in actions}.values():
-        assert service.spec is not None, "a service without a spec makes no container"
+        if service.spec is None:
+            raise AssertionError("a service without a spec makes no container")
         there = places[service.spec.template]
         there.check()
         check_size(service.name, service.spec, there)
@@ -125,10 +126,10 @@ def _reaching(places: Seats, network: str, seen: Survey) -> list[Seat]:
     found = []
     for seat in places.usable:
         host = seen.scope.hosts[seat.host]
-        if all(moid in (host.networks if kind == "network" else host.datastores) for kind, _, moid in wanted):
+        if all(moid in (host.networks if kind == "network" else host.datastores) for kind, _unused, moid in wanted):
             found.append(seat)
     if not found and wanted:
-        kind, name, _ = (
+        kind, name, _unused = (
             wanted[0] if len(wanted) == 1 else ("network and datastore", " and ".join(w[1] for w in wanted), "")
         )
         raise InvalidOption(

@@ -124,7 +124,7 @@ def _container(
     found = [(vm, _compare(service, identity, vm, held_images)) for vm in candidates]
     found.sort(key=lambda pair: (-_worth(pair[0], pair[1], identity), pair[0].marks.slot, pair[0].moid))
     vm, comparison = found[0]
-    for other, _ in found[1:]:
+    for other, _unused in found[1:]:
         yield _remove(service, other, f"a second VM of {identity.name}, left by an interrupted replacement")
     reason = _why_replace(service, vm, comparison, unfit.get(vm.moid, ""))
     if reason:

@@ -61,9 +61,9 @@ def exposed(option: str, value: Any) -> tuple[str, ...]:
 
 def parse(port: str) -> Port:
     """The port that its normal form, as ``published`` returns it, stands for."""
-    body, _, protocol = port.rpartition("/")
-    rest, _, container = body.rpartition(":")
-    ip, _, host = rest.rpartition(":")
+    body, _unused, protocol = port.rpartition("/")
+    rest, _unused, container = body.rpartition(":")
+    ip, _unused, host = rest.rpartition(":")
     return Port(container=int(container), protocol=protocol, host=int(host), ip=ip.strip("[]"))
 
 

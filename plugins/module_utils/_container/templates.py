@@ -250,7 +250,7 @@ def _mark(vm: VmFacts, key: str) -> str:
 
 
 def _range(text: str) -> tuple[int, int]:
-    low, _, high = text.partition("-")
+    low, _unused, high = text.partition("-")
     return (int(low), int(high)) if low.isdigit() and high.isdigit() else (0, 0)
 
 

@@ -159,8 +159,8 @@ def cpus(option: str, value: Any) -> int:
 def ulimit(option: str, value: Any) -> str:
     """``name:soft:hard``, from ``name:soft[:hard]`` or ``name=soft[:hard]``."""
     written = text(option, value)
-    name, _, rest = written.replace("=", ":", 1).partition(":")
-    soft, _, hard = rest.partition(":")
+    name, _unused, rest = written.replace("=", ":", 1).partition(":")
+    soft, _unused, hard = rest.partition(":")
     hard = hard or soft
     if not re.fullmatch(r"[a-z]+", name) or not all(re.fullmatch(r"-1|\d+", part) for part in (soft, hard)):
         raise invalid(option, value, "it is no limit", "Write name:soft[:hard], for example nofile:1024:4096")

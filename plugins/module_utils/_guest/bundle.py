@@ -23,7 +23,9 @@ from .agent import places
 
 if TYPE_CHECKING:
     # Ansible sends the files that a module imports, even in a branch that never runs: by way of main, all of the agent.
-    from .agent import main as main
+    from .agent import main
+
+    FOLLOWED = main
 
 AGENT = (
     "__init__", "boot", "container", "discovery", "dns", "engine", "firewall", "follow", "freeze", "guest", "identity",
@@ -111,7 +113,8 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 
 def _source(name: str) -> bytes:
-    assert __package__
+    if not __package__:
+        raise AssertionError("the bundle is part of a package")
     text = pkgutil.get_data(__package__, f"{name}.py")
     if text is None:
         raise AssertionError(f"the loader of {__package__} cannot read {name}.py")

@@ -19,11 +19,13 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import Any
 
-from .wire import SCHEMA as SCHEMA
-from .wire import SPEAKS as SPEAKS
-from .wire import ProtocolError as ProtocolError
+from . import wire
 from .wire import Reader, document, to_json
-from .wire import clip as clip
+
+# Whoever speaks the protocol finds these here, too.
+SCHEMA, SPEAKS = wire.SCHEMA, wire.SPEAKS
+ProtocolError = wire.ProtocolError
+clip = wire.clip
 
 AGENT_VERSION = "0.1.0"
 

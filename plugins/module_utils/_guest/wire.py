@@ -37,7 +37,6 @@ class Record(Protocol):
     @classmethod
     def read(cls: type[T], r: Reader) -> T:
         """Take every field out of ``r``; raises ProtocolError."""
-        ...
 
 
 T = TypeVar("T", bound=Record)

@@ -160,7 +160,8 @@ class Builder:
             self._reached(step.name, "cloned")
             return work
         vm = step.vm
-        assert vm is not None
+        if vm is None:
+            raise AssertionError("this step comes after the VM was made")
         work = Work(moid=vm.moid, name=vm.name, host=step.host, marks=vm.marks)
         if step.action in (REFREEZE, MOVE):
             yield from self._actions.switch_off(vm)
@@ -234,10 +235,10 @@ class Builder:
         yield from self._settle(work, hardware, {**bundle.user_data(work.marks.bios_uuid), protocol.KEY_PREPARE: order})
         yield from self._actions.power_on(work.moid, work.name)
         words = protocol.TEMPLATE_PHASES[1:]
-        status, _ = yield from self._hear(work, words, "the agent's first word", _FIRST_WORD_SECONDS)
+        status, _unused = yield from self._hear(work, words, "the agent's first word", _FIRST_WORD_SECONDS)
         if self._logins:
             yield from self._log_in(work)
-        status, _ = yield from self._hear(work, ("primed",), "the agent to have put the images in")
+        status, _unused = yield from self._hear(work, ("primed",), "the agent to have put the images in")
         yield from self._actions.shut_down(work.moid, work.name)
         images = tuple(Image(name=image.name, id=image.id, digest=image.digest) for image in status.images)
         primed = replace(work, marks=replace(work.marks, phase=marks_of.PRIMED, images=images))
@@ -249,7 +250,7 @@ class Builder:
         return primed
 
     def _log_in(self, work: Work) -> Waiting:
-        _, key = yield from self._hear(
+        _unused, key = yield from self._hear(
             work, protocol.TEMPLATE_PHASES, "the agent's sealing key", _FIRST_WORD_SECONDS, key=True
         )
         logins = protocol.Logins(

@@ -137,13 +137,15 @@ class _Driver:
                 )
             found = awaited.find(seen)
             return _NOTHING if found is None else found
-        assert isinstance(awaited, OthersDid)
+        if not isinstance(awaited, OthersDid):
+            raise AssertionError("nothing else is awaited here")
         return awaited.find() or _NOTHING
 
     def _late(self, awaited: Awaited | None) -> BonnevilleError:
         if isinstance(awaited, TaskEnds):
             return self._watch.tasks[awaited.task._moId].error(awaited.what, obj=awaited.obj)
-        assert isinstance(awaited, VmShows)
+        if not isinstance(awaited, VmShows):
+            raise AssertionError("nothing else is awaited here")
         last = _last_words(self._watch.vms.get(awaited.moid))
         return GuestSilent(
             "Gave up on the template VM",

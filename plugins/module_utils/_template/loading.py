@@ -165,7 +165,7 @@ class _Sending:
     def __enter__(self) -> _Sending:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self._file.close()
 
     def read(self, size: int = -1, /) -> bytes:

@@ -178,7 +178,8 @@ def _outline(seen: Survey) -> set[tuple[Any, ...]]:
 
 
 def _plan_present(wanted: Wanted | None, seen: Survey, dependents: Mapping[str, tuple[str, ...]]) -> Plan:
-    assert wanted is not None
+    if wanted is None:
+        raise AssertionError("a template that shall be has a spec")
     return plan_present(spec=wanted.spec, hosts=seen.hosts, vms=seen.vms, foreign=seen.foreign, dependents=dependents)
 
 

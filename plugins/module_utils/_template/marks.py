@@ -125,7 +125,7 @@ def spec_document(marks: Marks) -> dict[str, Any]:
 
 
 def _range(text: str) -> tuple[int, int]:
-    low, _, high = text.partition("-")
+    low, _unused, high = text.partition("-")
     return (int(low), int(high)) if low.isdigit() and high.isdigit() else (0, 0)
 
 

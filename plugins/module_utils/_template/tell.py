@@ -96,7 +96,8 @@ def _host(step: Step, vm: TemplateVm | None, reached: Mapping[str, float]) -> di
 
 def _as_it_stands(step: Step) -> dict[str, Any]:
     vm = step.vm
-    assert vm is not None
+    if vm is None:
+        raise AssertionError("a step on a VM has one")
     shown: dict[str, Any] = {"host": vm.host_name, "state": _state(vm)}
     if step.action not in (UNCHANGED, REMOVE):
         shown["trouble"] = step.reason

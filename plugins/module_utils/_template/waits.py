@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     AgentUnsupported,
@@ -55,7 +55,7 @@ class OthersDid:
     find: Callable[[], Any]
 
 
-Awaited = TaskEnds | VmShows | OthersDid
+Awaited: TypeAlias = "TaskEnds | VmShows | OthersDid"
 Flow = Generator[Awaited, Any, None]
 Waiting = Generator[Awaited, Any, Any]
 

@@ -60,8 +60,8 @@ class Sign:
 
 def decode(name: str) -> Sign | None:
     """Read what ``encode`` wrote; None for a name of any other kind."""
-    until, _, rest = name.partition(" ")
-    since, _, holder = rest.partition(" ")
+    until, _unused, rest = name.partition(" ")
+    since, _unused, holder = rest.partition(" ")
     try:
         return Sign(until=_moment(until), since=_moment(since), holder=holder)
     except ValueError:

@@ -93,7 +93,7 @@ def ensure_folder(session: Session, *, datacenter: Datacenter, path: str) -> Fol
     found = find_folder_or_none(session, datacenter=datacenter, path=path)
     if found is not None:
         return found
-    above, _, name = clean_path(path).rpartition("/")
+    above, _unused, name = clean_path(path).rpartition("/")
     parent = ensure_folder(session, datacenter=datacenter, path=above) if name else None
     if parent is None:
         raise NotFound("Cannot find the VM folder of the datacenter", obj=datacenter.name, next_step="Check privileges")

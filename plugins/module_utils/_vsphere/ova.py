@@ -15,10 +15,10 @@ import hashlib
 import os
 import re
 import tarfile
-import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from xml.etree import ElementTree
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import NotFound, OvaInvalid
 
@@ -75,7 +75,7 @@ class PartReader:
     def __enter__(self) -> PartReader:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *_unused: object) -> None:
         self._file.close()
 
     def __len__(self) -> int:

@@ -69,7 +69,8 @@ class _Assembler:
                     merging.reset(merged, document.resets)
                 self._include(tree, path, place, included=(*included, path))
                 merged = tree if merged is None else merging.merge(merged, tree)
-        assert merged is not None, "a file has at least one document"
+        if merged is None:
+            raise AssertionError("a file has at least one document")
         return merged
 
     def _read(self, path: str, place: _Place) -> list[Document]:

@@ -64,7 +64,7 @@ def _short_port(text: str, mark: Mark) -> list[Tree]:
 def _range(text: str) -> list[int]:
     if not text:
         return []
-    first, _, last = text.partition("-")
+    first, _unused, last = text.partition("-")
     if last and int(last) < int(first):
         raise BadForm(f"the range '{text}' runs backwards")
     if int(last or first) > 65535:

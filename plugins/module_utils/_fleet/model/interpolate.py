@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import Problems, close, mistake
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Items, Mark, Tree
 
-Lookup = Callable[[str], str | None]
+Lookup: TypeAlias = "Callable[[str], str | None]"
 
 _NAME = re.compile(r"[_a-zA-Z][_a-zA-Z0-9]*")
 _OPERATOR = re.compile(r":?[-?+]")
@@ -41,7 +41,8 @@ def substitute(text: str, lookup: Lookup) -> str:
     an alternative or a message is interpolated only where it is used.
     """
     value, end = _words(text, 0, lookup, nested=False, depth=0, used=True)
-    assert end == len(text), "outside of braces all text is read"
+    if end != len(text):
+        raise AssertionError("outside of braces all text is read")
     return value
 
 

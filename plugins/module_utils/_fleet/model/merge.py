@@ -68,7 +68,7 @@ _KEYED: dict[Path, Callable[[Any], str]] = {
     (*_SERVICE, "configs"): _mount(""),
     (*_SERVICE, "env_file"): _field("path"),
     (*_SERVICE, "devices"): lambda entry: (
-        entry.get("target", "") if isinstance(entry, Tree) else str(entry).split(":")[-1]
+        entry.get("target", "") if isinstance(entry, Tree) else str(entry).rsplit(":", maxsplit=1)[-1]
     ),
     **{
         (*_SERVICE, key): _text

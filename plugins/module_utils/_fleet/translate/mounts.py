@@ -76,7 +76,7 @@ class _Reader:
                 self._volume(entry, mark)
         tmpfs = self._service.get("tmpfs")
         for entry, mark in tmpfs.marked() if tmpfs else ():
-            path, _, options = str(entry).partition(":")
+            path, _unused, options = str(entry).partition(":")
             target = posixpath.normpath(path)
             if self._claim(target, mark):
                 self._tmpfs.append(f"{target}:{options}" if options else target)

@@ -58,8 +58,8 @@ def _circle(waits: Mapping[str, Sequence[str]]) -> list[str]:
             if following is None:
                 done.add(name)
                 trail.pop()
-            elif any(following == one for one, _ in trail):
-                names = [one for one, _ in trail]
+            elif any(following == one for one, _unused in trail):
+                names = [one for one, _unused in trail]
                 return names[names.index(following) :]
             elif following not in done:
                 trail.append((following, iter(waits[following])))

@@ -42,7 +42,7 @@ class Question:
 def question(message: bytes) -> Question | None:
     """What a query asks; None for what is no plain query."""
     try:
-        number, flags, questions, _, _, _ = _HEAD.unpack_from(message)
+        number, flags, questions, _unused, _unused, _unused = _HEAD.unpack_from(message)
         if flags & (_RESPONSE | _OPCODE) or questions != 1:
             return None
         labels, at = [], _HEAD.size
@@ -84,7 +84,7 @@ def not_implemented(message: bytes) -> bytes | None:
     """The answer to what is no plain query; None where there is nothing to answer to."""
     if len(message) < _HEAD.size:
         return None
-    number, flags, *_ = _HEAD.unpack_from(message)
+    number, flags, *_unused = _HEAD.unpack_from(message)
     if flags & _RESPONSE:
         return None
     kept = flags & (_OPCODE | _RECURSION_DESIRED)

@@ -137,7 +137,7 @@ class Engine:
         ) as answer:
             said = _progress(answer.lines())
         names = (line.partition(": ") for line in said.splitlines())
-        return [name.strip() for head, _, name in names if head in ("Loaded image", "Loaded image ID")]
+        return [name.strip() for head, _unused, name in names if head in ("Loaded image", "Loaded image ID")]
 
     def import_image(self, tar: bytes, repository: str) -> None:
         """Make an image of one layer out of a tar."""
@@ -219,7 +219,7 @@ def engine_problem(error: EngineError | HttpError, otherwise: str) -> Problem:
 
 
 def _pair(version: str) -> tuple[int, int]:
-    major, _, minor = version.partition(".")
+    major, _unused, minor = version.partition(".")
     return int(major), int(minor)
 
 

@@ -32,7 +32,7 @@ class Reference:
     @property
     def registry(self) -> str:
         """The registry's host and port; a first part with neither dot nor colon is a user of Docker Hub."""
-        first, slash, _ = self.repository.partition("/")
+        first, slash, _unused = self.repository.partition("/")
         return first if slash and ("." in first or ":" in first or first == "localhost") else _HUB
 
 
@@ -40,7 +40,7 @@ def parse(name: str) -> Reference:
     """``registry:5000/web:1`` → repository and tag; ``latest`` where none is given."""
     repository, at, digest = name.partition("@")
     head, slash, last = repository.rpartition("/")
-    last, _, tag = last.partition(":")
+    last, _unused, tag = last.partition(":")
     return Reference(repository=head + slash + last, tag=digest if at else tag or "latest")
 
 
@@ -71,7 +71,7 @@ def find(engine: Engine, name: str) -> ImageStatus | None:
         raise Problem("wrong_architecture", f"image {name} is for {architecture}, this VM is {own}")
     repository = parse(name).repository
     digests = [digest.partition("@") for digest in found.get("RepoDigests") or ()]
-    own_digest = [digest for repo, _, digest in digests if repo == repository] or [digest for _, _, digest in digests]
+    own_digest = [digest for repo, _unused, digest in digests if repo == repository] or [digest for _unused, _unused, digest in digests]
     return ImageStatus(
         name=name, id=str(found["Id"]), digest=own_digest[0] if own_digest else "", size=int(found.get("Size") or 0)
     )

@@ -72,7 +72,8 @@ class LogPort:
         self.write(f"[bonneville: {text}]\n".encode())
 
     def _out(self, data: bytes) -> None:
-        assert self._handle is not None
+        if self._handle is None:
+            raise AssertionError("the port is open by now")
         view = memoryview(data)
         while view:
             try:
@@ -189,7 +190,7 @@ def stamped(pieces: Iterator[bytes], *, tty: bool) -> Iterator[tuple[str, bytes]
 
 
 def _stamp(line: bytes) -> tuple[str, bytes]:
-    stamp, _, text = line.partition(b" ")
+    stamp, _unused, text = line.partition(b" ")
     return stamp.decode("ascii", "replace"), text
 
 
@@ -200,7 +201,7 @@ def _seconds(stamp: str) -> str:
     import calendar
     import time
 
-    whole, _, fraction = stamp.removesuffix("Z").partition(".")
+    whole, _unused, fraction = stamp.removesuffix("Z").partition(".")
     return f"{calendar.timegm(time.strptime(whole, '%Y-%m-%dT%H:%M:%S'))}.{fraction or '0'}"
 
 

@@ -22,7 +22,7 @@ from .shell import journal
 def main(arguments: list[str]) -> int:
     """``--version``, ``thaw`` (by itself, after the freeze), or nothing: as the unit starts it."""
     if arguments == ["--version"]:
-        print(AGENT_VERSION)
+        sys.stdout.write(f"{AGENT_VERSION}\n")
         return 0
     os.umask(0o077)
     os.makedirs(places.RUN, mode=0o700, exist_ok=True)

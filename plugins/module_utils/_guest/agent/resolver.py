@@ -13,6 +13,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 from . import dns
 from .problem import Problem
@@ -26,7 +27,7 @@ _IDLE = 10.0  # of a TCP connection
 _AT_ONCE = 64
 _LISTS = ("/run/systemd/resolve/resolv.conf", "/etc/resolv.conf")
 
-Lookup = Callable[[str], Sequence[str] | None]
+Lookup: TypeAlias = "Callable[[str], Sequence[str] | None]"
 
 
 def own_resolvers() -> list[str]:
@@ -84,7 +85,7 @@ class Resolver:
     def _serve_tcp(self, listening: socket.socket) -> None:
         while True:
             try:
-                connection, _ = listening.accept()
+                connection, _unused = listening.accept()
             except OSError:
                 continue
             self._beside(self._converse, connection)
@@ -140,7 +141,7 @@ class Resolver:
         for server in self._upstreams():
             try:
                 found = socket.getaddrinfo(server, _PORT, type=kind, flags=socket.AI_NUMERICHOST)
-                family, _, _, _, where = found[0]
+                family, _unused, _unused, _unused, where = found[0]
                 with socket.socket(family, kind) as upstream:
                     upstream.settimeout(_UPSTREAM_WITHIN)
                     upstream.connect(where)

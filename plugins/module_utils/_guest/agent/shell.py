@@ -39,4 +39,5 @@ def run(argv: list[str], *, data: bytes = b"", timeout: float | None = 30.0) -> 
 
 def journal(message: str) -> None:
     """Say something to whoever reads the unit's journal."""
-    print(message, file=sys.stderr, flush=True)
+    sys.stderr.write(f"{message}\n")
+    sys.stderr.flush()

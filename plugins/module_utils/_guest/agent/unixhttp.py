@@ -34,12 +34,12 @@ class Response:
 
     def _head(self) -> tuple[int, dict[str, str]]:
         while True:
-            version, _, rest = self._file.readline(65536).decode("latin-1").partition(" ")
+            version, _unused, rest = self._file.readline(65536).decode("latin-1").partition(" ")
             if not version.startswith("HTTP/1.") or not rest[:3].isdigit():
                 raise HttpError("the answer is no HTTP, or the connection was closed")
             headers: dict[str, str] = {}
             while line := self._file.readline(65536).decode("latin-1").rstrip("\r\n"):
-                name, _, value = line.partition(":")
+                name, _unused, value = line.partition(":")
                 headers[name.strip().lower()] = value.strip()
             if rest[:3] != "100":
                 return int(rest[:3]), headers
