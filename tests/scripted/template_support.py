@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +33,15 @@ READS = {
 }
 
 
+_ALONE = """
+import json, sys
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.bonneville.vsphere.plugins.modules import photon_template
+with patch_module_args(json.loads(sys.argv[1])):
+    photon_template.main()
+"""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Template:
     """A template of a test's own, in a folder of its own."""
@@ -51,6 +64,16 @@ class Template:
 
     def run(self, *, check: bool = False, **changes: Any) -> dict[str, Any]:
         """Run photon_template; a change to None leaves an option out."""
+        return run_module("photon_template", self.given(changes), check=check, environment=self.lab.environment)
+
+    def begin(self, **changes: Any) -> subprocess.Popen[bytes]:
+        """Run it in a process of its own, which can be ended."""
+        command = [sys.executable, "-c", _ALONE, json.dumps(self.given(changes))]
+        environment = {**os.environ, **self.lab.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def given(self, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """The module's options."""
         options = {
             **self.lab.connection,
             "name": self.name,
@@ -65,8 +88,7 @@ class Template:
             **self.options,
             **changes,
         }
-        given = {name: value for name, value in options.items() if value is not None}
-        return run_module("photon_template", given, check=check, environment=self.lab.environment)
+        return {name: value for name, value in options.items() if value is not None}
 
     def built(self, **changes: Any) -> dict[str, Any]:
         return good(self.run(**changes))

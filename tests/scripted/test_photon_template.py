@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -308,6 +310,27 @@ def test_the_vm_that_holds_the_images_is_what_the_missing_ones_are_cloned_from(t
     assert actions(built) == [("clone", template.vm(0)), ("boot", template.vm(1)), ("clone", template.vm(2))]
     assert "ImportVApp" not in template.lab.calls()
     assert all(vm["frozen"] for vm in template.vms().values())
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("moment", ["CreateImportSpec", "ReconfigVM_Task", "PowerOnVM_Task", "CloneVM_Task"])
+def test_a_run_that_is_killed_is_gone_on_with(template: Template, tmp_path: Path, how: int, moment: str) -> None:
+    archives = [str(save_image(tmp_path / "web.tar"))]
+    with template.lab.fault(method=moment, delay_ms=1000, times=-1):
+        template.lab.reset_calls()
+        process = template.begin(image_archives=archives)
+        while process.poll() is None and moment not in template.lab.calls():
+            time.sleep(0.01)
+        assert process.poll() is None, "it ended before it could be killed"
+        process.send_signal(how)
+        process.wait(timeout=30)
+    if how == signal.SIGKILL:
+        template.lab.control("POST", "/sessions/expire")
+    template.built(image_archives=archives)
+    assert all(frozen for _, frozen in template.stands().values())
+    assert len(template.vms()) == 3
+    good(template.absent())
+    assert template.orphans() == []
 
 
 def leave_primed(template: Template) -> None:
