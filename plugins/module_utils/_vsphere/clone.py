@@ -305,7 +305,8 @@ class _Run:
 
     def _settle_failed(self, failed: Sequence[tuple[CloneRequest, BonnevilleError]]) -> None:
         made = self._made_after_all(request for request, _unused in failed)
-        standing = find_by_uuid(self.session, [request.bios_uuid for request, _unused in failed if request.key not in made])
+        lost = [request.bios_uuid for request, _unused in failed if request.key not in made]
+        standing = find_by_uuid(self.session, lost)
         for request, error in failed:
             if request.key in made:
                 self._settle(request, vm=made[request.key])
