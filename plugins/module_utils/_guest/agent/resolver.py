@@ -141,7 +141,7 @@ class Resolver:
         for server in self._upstreams():
             try:
                 found = socket.getaddrinfo(server, _PORT, type=kind, flags=socket.AI_NUMERICHOST)
-                family, _unused, _unused, _unused, where = found[0]
+                family, *_unused, where = found[0]
                 with socket.socket(family, kind) as upstream:
                     upstream.settimeout(_UPSTREAM_WITHIN)
                     upstream.connect(where)
