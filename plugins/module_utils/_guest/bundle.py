@@ -10,11 +10,13 @@ a directory or the zip in which Ansible sends a module.
 
 from __future__ import annotations
 
+import ast
 import base64
 import gzip
 import io
 import json
 import pkgutil
+import tokenize
 import zipfile
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -38,7 +40,12 @@ USER_DATA = "guestinfo.userdata"
 METADATA = "guestinfo.metadata"
 
 _PACKAGE = "bonneville"
-_MAIN = f"import sys\nfrom {_PACKAGE}.agent.main import main\nsys.exit(main(sys.argv[1:]))\n"
+_MAIN = f"""\
+# GPL-3.0-or-later, the bonneville.vsphere developers
+import sys
+from {_PACKAGE}.agent.main import main
+sys.exit(main(sys.argv[1:]))
+"""
 # The earliest time that a zip can hold: the same sources make the same bytes.
 _TIME = (1980, 1, 1, 0, 0, 0)
 
@@ -64,7 +71,10 @@ WantedBy=multi-user.target
 
 
 def zipapp() -> bytes:
-    """The agent as Python runs it from one file. Stored: packed as a whole it takes a quarter less of guestinfo."""
+    """The agent as Python runs it from one file, without what only its readers need: guestinfo is small.
+
+    Stored, for the same reason: packed as a whole it takes a quarter less.
+    """
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for name, text in sorted(_files()):
@@ -103,8 +113,24 @@ def no_user_data() -> dict[str, str]:
     return dict.fromkeys((METADATA, f"{METADATA}.encoding", USER_DATA, f"{USER_DATA}.encoding"), "")
 
 
-def _files() -> Iterator[tuple[str, bytes]]:
-    yield "__main__.py", _MAIN.encode()
+def bare(source: str) -> str:
+    """A Python source without comments and docstrings; every statement keeps its line, for the tracebacks."""
+    lines = source.splitlines(keepends=True)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not (token.start[0] == 1 and lines[0].startswith("#!")):
+            row, column = token.start
+            lines[row - 1] = lines[row - 1][:column].rstrip() + "\n"
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node, clean=False):
+            text = node.body[0]
+            indent = " " * text.col_offset
+            end = text.end_lineno or text.lineno
+            lines[text.lineno - 1 : end] = [indent + '""\n', *["\n"] * (end - text.lineno)]
+    return "".join(lines)
+
+
+def _files() -> Iterator[tuple[str, str]]:
+    yield "__main__.py", _MAIN
     yield f"{_PACKAGE}/__init__.py", _source("__init__")
     for name in SHARED:
         yield f"{_PACKAGE}/{name}.py", _source(name)
@@ -112,13 +138,13 @@ def _files() -> Iterator[tuple[str, bytes]]:
         yield f"{_PACKAGE}/agent/{name}.py", _source(f"agent/{name}")
 
 
-def _source(name: str) -> bytes:
+def _source(name: str) -> str:
     if not __package__:
         raise AssertionError("the bundle is part of a package")
     text = pkgutil.get_data(__package__, f"{name}.py")
     if text is None:
         raise AssertionError(f"the loader of {__package__} cannot read {name}.py")
-    return text
+    return bare(text.decode())
 
 
 def _file(path: str, content: bytes, permissions: str) -> dict[str, str]:

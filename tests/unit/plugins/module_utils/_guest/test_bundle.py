@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ast
 import base64
 import gzip
 import json
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import agent, bundle, protocol
 
 AGENT = Path(agent.__file__).parent
@@ -51,3 +53,24 @@ def test_what_was_set_is_removed_again() -> None:
 def test_a_guest_can_read_it_in_one_message() -> None:
     # VMware's guest RPC carries 64 KiB, its own words included.
     assert len(bundle.user_data("one")["guestinfo.userdata"]) < 60 * 1024
+
+
+@pytest.mark.parametrize("file", sorted(AGENT.glob("*.py")), ids=lambda file: file.stem)
+def test_what_only_readers_need_stays_behind_and_nothing_else(file: Path) -> None:
+    source = file.read_text()
+    left = bundle.bare(source)
+
+    def statements(text: str) -> str:
+        tree = ast.parse(text)
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
+                node.body[0] = ast.Expr(value=ast.Constant(value=""), lineno=node.body[0].lineno)
+        return ast.dump(tree, include_attributes=False)
+
+    def lines(text: str) -> list[int]:
+        return [node.lineno for node in ast.walk(ast.parse(text)) if isinstance(node, ast.stmt)]
+
+    assert statements(left) == statements(source)
+    assert lines(left) == lines(source)
+    assert not [line for line in left.splitlines() if line.lstrip().startswith("#")]
+    assert len(left) < len(source)
