@@ -90,11 +90,15 @@ class Session:
         if width <= 1:
             return [function(item) for item in wanted]
         with ThreadPoolExecutor(max_workers=width, thread_name_prefix="vsphere") as pool:
-            running = [pool.submit(function, item) for item in wanted]
             try:
+                running = [pool.submit(function, item) for item in wanted]
                 return [future.result() for future in running]
-            except BaseException:
+            except BaseException as error:
                 pool.shutdown(wait=False, cancel_futures=True)
+                if not isinstance(error, Exception):
+                    # Whoever cancels waits for no answer, and the session is still to be logged out.
+                    self.deadline = Deadline(0.0)
+                    self.stub.hang_up()
                 raise
 
     def http(

@@ -13,11 +13,14 @@ from __future__ import annotations
 import http.client
 import os
 import select
+import socket
 import ssl
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
+from weakref import WeakSet
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import SoapStubAdapter
 
@@ -98,25 +101,34 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]
         )
         self._call_timeout = connection.call_timeout
         self._seconds_left = seconds_left
+        self._known: WeakSet[Any] = WeakSet()
 
     def GetConnection(self) -> Any:
         """A connection that is alive, and gives up when the run has to end."""
         while True:
-            self.schemeArgs["timeout"] = timeout = self._timeout()
+            self.schemeArgs["timeout"] = self._timeout()
             connection = super().GetConnection()
+            self._known.add(connection)
             if connection.sock is None:
                 return connection
             # Between two calls nothing may arrive: readable means that the other side hung up.
             if getattr(connection, "was_used", False) and select.select([connection.sock], [], [], 0)[0]:
                 connection.close()
                 continue
-            connection.sock.settimeout(timeout)
+            connection.sock.settimeout(self._timeout())
             return connection
 
     def ReturnConnection(self, conn: Any) -> None:
         """Keep a connection for further calls; one that is new may still be told TLS session tickets."""
         conn.was_used = True
         super().ReturnConnection(conn)
+
+    def hang_up(self) -> None:
+        """End every call that is under way, in whatever thread: each has a ConnectionError at once."""
+        for connection in list(self._known):
+            with suppress(OSError):
+                if connection.sock is not None:
+                    connection.sock.shutdown(socket.SHUT_RDWR)
 
     def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:
         """One call; one that may be repeated is, after a transient failure of the transport and a pause."""
