@@ -143,7 +143,11 @@ class _Builder:
             elif value_node.tag == RESET:
                 self._resets.append((*path, key))
             else:
-                tree.put(key, self._build(value_node, (*path, key)), self._mark(key_node))
+                value, mark = self._build(value_node, (*path, key)), self._mark(key_node)
+                if isinstance(value, (Tree, Items)):
+                    # To a reader a block begins with its name.
+                    value.mark = mark
+                tree.put(key, value, mark)
         for other in merged:
             for key in other.keys() - tree.keys() - seen.keys():
                 tree.put(key, other[key], other.where(key))

@@ -28,7 +28,7 @@ _SAME = {
     "stdin_open": "interactive", "stop_signal": "stop_signal", "cap_add": "capabilities", "cap_drop": "cap_drop",
     "privileged": "privileged", "read_only": "read_only", "pids_limit": "pids_limit", "cpus": "cpus",
     "cpu_shares": "cpu_shares", "cpuset": "cpuset_cpus", "expose": "exposed_ports", "dns": "dns_servers",
-    "dns_search": "dns_search_domains", "dns_opt": "dns_opts", "mac_address": "mac_address",
+    "dns_search": "dns_search_domains", "dns_opt": "dns_opts",
 }  # fmt: skip
 _SIZES = {
     "mem_limit": "memory", "mem_reservation": "memory_reservation", "memswap_limit": "memory_swap",
