@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ON
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import follow, power
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ON, ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.discovery import publish, take_over
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.follow import Follow, follow_all
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster, address_of, is_up
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all
@@ -21,7 +25,13 @@ Errors = dict[str, BonnevilleError]
 
 
 def commit(
-    session: Session, builds: Iterable[Build], vms: Mapping[str, str], *, watch: Watch, seconds: float
+    session: Session,
+    builds: Iterable[Build],
+    vms: Mapping[str, str],
+    *,
+    watch: Watch,
+    roster: Roster | None,
+    seconds: float,
 ) -> Errors:
     """Remove what was replaced, and give the new VMs their names; errors by the containers' names.
 
@@ -29,34 +39,123 @@ def commit(
         builds: those whose new containers are as wanted, and replaced one.
         vms: the new VMs' moids by the containers' names.
     """
-    replaced = {vm.moid: build.final_name for build in builds if (vm := build.action.vm)}
-    old = [power.removal(vm) for build in builds if (vm := build.action.vm)]
+    pairs = [(build, vm) for build in builds if (vm := build.action.vm)]
+    replaced = {vm.moid: build.final_name for build, vm in pairs}
     deadline = Deadline(seconds)
-    errors = _by_name(power.remove(session, old, watch=watch, deadline=deadline), replaced)
+    to = [moid for name in replaced.values() if (moid := vms.get(name))]
+    errors = _take_over(session, roster, to=to, off=replaced, names=replaced, watch=watch, deadline=deadline)
+    removed = power.remove(session, [power.removal(vm) for _, vm in pairs], watch=watch, deadline=deadline)
+    errors |= _by_name(removed, replaced)
+    _leave(roster, removed)
     names = {moid: name for name in replaced.values() if name not in errors and (moid := vms.get(name))}
     changes = {moid: Change(name=name) for moid, name in names.items()}
-    return errors | _by_name(reconfigure_all(session, changes, deadline=deadline, names=names, watch=watch), names)
+    found = reconfigure_all(session, changes, deadline=deadline, names=names, watch=watch)
+    return errors | _by_name(found, names) | _publish(session, roster, names=names, watch=watch, deadline=deadline)
 
 
-def undo(session: Session, builds: Iterable[Build], vms: Mapping[str, str], *, watch: Watch, seconds: float) -> Errors:
+def undo(
+    session: Session,
+    builds: Iterable[Build],
+    vms: Mapping[str, str],
+    *,
+    watch: Watch,
+    roster: Roster | None,
+    shelf: Shelf | None = None,
+    seconds: float,
+) -> Errors:
     """Remove new VMs, and have those that they were to replace run again; errors by the containers' names.
 
     Args:
         builds: all whose new VM may stand; one that replaces nothing only loses its new VM.
         vms: as in :func:`commit`.
+        shelf: has the volumes that were taken from those that made room.
     """
     wanted = tuple(builds)
     new = {moid: build for build in wanted if (moid := vms.get(build.final_name))}
+    names = {moid: build.final_name for moid, build in new.items()}
+    deadline = Deadline(seconds)
+    errors = _take_over(session, roster, to=(), off=new, names=names, watch=watch, deadline=deadline)
     removals = [
         power.Removal(moid=moid, name=build.request.name, power=ON, stop_timeout=float(build.spec.stop_timeout))
         for moid, build in new.items()
     ]
-    deadline = Deadline(seconds)
-    found = power.remove(session, removals, watch=watch, deadline=deadline)
-    errors = _by_name(found, {moid: build.final_name for moid, build in new.items()})
-    stopped = {vm.moid: build.final_name for build in wanted if (vm := build.action.vm) and build.action.stop_first}
-    old = [vm for build in wanted if (vm := build.action.vm) and build.action.stop_first and vm.power != OFF]
-    return errors | _by_name(power.start(session, old, watch=watch, deadline=deadline), stopped)
+    removed = power.remove(session, removals, watch=watch, deadline=deadline)
+    _leave(roster, removed)
+    errors |= _by_name(removed, names)
+    stopped = {
+        vm.moid: (build.final_name, vm) for build in new.values() if _made_room(build) and (vm := build.action.vm)
+    }
+    if shelf:
+        old = [vm for _, vm in stopped.values()]
+        lacking = shelf.give_back(old, deadline=deadline, watch=watch)
+        errors |= _by_name(lacking, {moid: name for moid, (name, _) in stopped.items()})
+        stopped = {moid: one for moid, one in stopped.items() if moid not in lacking}
+    errors |= _start_again(session, stopped, watch=watch, roster=roster, deadline=deadline)
+    return errors | _publish(session, roster, names=names, watch=watch, deadline=deadline)
+
+
+def _made_room(build: Build) -> bool:
+    return build.action.stop_first and build.action.vm is not None and build.action.vm.power != OFF
+
+
+def _start_again(
+    session: Session,
+    old: Mapping[str, tuple[str, ContainerVm]],
+    *,
+    watch: Watch,
+    roster: Roster | None,
+    deadline: Deadline,
+) -> Errors:
+    """Old ones that had made room, until they run as they did; errors by the containers' names."""
+    names = {moid: name for moid, (name, _) in old.items()}
+    errors = _by_name(power.start(session, [vm for _, vm in old.values()], watch=watch, deadline=deadline), names)
+    follows = [
+        Follow(
+            moid=moid, name=name, nonce=vm.marks.nonce, goal=follow.RUNNING, limit=deadline, before=vm.status,
+            restarted=True,
+        )
+        for moid, (name, vm) in old.items()
+        if name not in errors and vm.phase == "running"
+    ]  # fmt: skip
+    follow_all(watch, follows)
+    for one in follows:
+        if one.error:
+            errors[one.name] = one.error
+        if roster is not None:
+            up = is_up(one.status)
+            roster.change(one.moid, address=address_of(one.status) or None, named=up, on=True)
+    return errors
+
+
+def _take_over(
+    session: Session,
+    roster: Roster | None,
+    *,
+    to: Iterable[str],
+    off: Iterable[str],
+    names: Mapping[str, str],
+    watch: Watch,
+    deadline: Deadline,
+) -> Errors:
+    if roster is None:
+        return {}
+    failed = take_over(session, roster, to=to, off=off, deadline=deadline, watch=watch)
+    return {names[moid]: error for moid, error in failed.items() if moid in names}
+
+
+def _leave(roster: Roster | None, removed: Mapping[str, BonnevilleError | None]) -> None:
+    for moid, error in removed.items():
+        if roster is not None and error is None:
+            roster.leave(moid)
+
+
+def _publish(
+    session: Session, roster: Roster | None, *, names: Mapping[str, str], watch: Watch, deadline: Deadline
+) -> Errors:
+    if roster is None:
+        return {}
+    failed = publish(session, roster, deadline=deadline, watch=watch, heard=False)
+    return {names[moid]: error for moid, error in failed.items() if moid in names}
 
 
 def _by_name(outcome: Mapping[str, BonnevilleError | None], names: Mapping[str, str]) -> Errors:

@@ -102,7 +102,8 @@ def held(
         on_lost: called when the lease is lost, from another thread; what was begun has to end then.
         seconds: how long a sign of life counts.
 
-    Raises: Locked where somebody else holds it all the time; LeaseLost at the end of a block that lost it, however it ends.
+    Raises: Locked where somebody else holds it all the time; LeaseLost at the end of a block that lost it, however
+    that ends.
     """
     keeper = _Keeper(session, holder=holder, name=name, seconds=seconds, on_lost=on_lost)
     lease = keeper.acquire(folder, Deadline(patience))

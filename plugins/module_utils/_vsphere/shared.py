@@ -12,7 +12,6 @@ list view, which may be changed while the wait goes on.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
@@ -23,7 +22,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim, vmodl
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import TaskState, VmState, Watch
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 _WHAT = "Cannot wait for vCenter"
 _WOKEN = ""  # no moid: another part of the run calls
@@ -202,13 +201,11 @@ class _Source(Watch):
         return self.session.managed("Task" if moid in self.tasks else "VirtualMachine", moid)
 
     def expect(self, fresh: Iterable[Any]) -> None:
-        for managed in fresh:
-            moid = moid_of(managed)
-            self._followed.add(moid)
-            if isinstance(managed, vim.Task):
-                self.tasks[moid] = TaskState(moid=moid)
-            else:
-                self.vms[moid] = VmState(moid=moid)
+        """Follow these, which the view is about to hold."""
+        wanted = tuple(fresh)
+        tasks = [managed for managed in wanted if isinstance(managed, vim.Task)]
+        self.add(tasks=tasks, vms=[moid_of(managed) for managed in wanted if not isinstance(managed, vim.Task)])
+        self._new = {}
 
     def modify(self, new: Sequence[Any], old: Sequence[Any]) -> Sequence[Any]:
         """Change the view; those of the new ones that do not exist any more."""
@@ -229,7 +226,7 @@ class _Source(Watch):
         for filtered in update.filterSet or ():
             changed.update(self._take(one) for one in filtered.objectSet or ())
             changed.update(self._forget(missing.obj) for missing in filtered.missingSet or ())
-        return changed & self._followed
+        return {moid for moid in changed if moid in self._followed}
 
     def forget(self, managed: Any) -> str:
         return self._forget(managed)
@@ -254,7 +251,3 @@ class _Source(Watch):
         spec.objectSet = [query.ObjectSpec(obj=view, skip=True, selectSet=[through])]
         self._collector.CreateFilter(spec, False)
         self._view = view
-
-    def pause(self, deadline: Deadline) -> None:
-        """As ``Watch.pause``, by what is followed now."""
-        time.sleep(min(0.1, 0.004 * len(self._followed), deadline.remaining()))
