@@ -270,9 +270,12 @@ class _Run:
             for name, build in self._builds.items()
             if name not in self.done.errors and (vm := build.action.vm)
         }
-        if not self._part.hold:
-            made = [moid for name, moid in self.done.vms.items() if name not in self.done.errors]
-            self._fleet.switch(to=made, off=[vm.moid for vm in replaced.values()])
+        made = {name: moid for name, moid in self.done.vms.items() if name not in self.done.errors}
+        if self._part.hold:
+            # Where the old one is off already, nobody else answers to the name.
+            self._fleet.switch(to=[made[name] for name in made if self._builds[name].action.stop_first], off=[])
+        else:
+            self._fleet.switch(to=made.values(), off=[vm.moid for vm in replaced.values()])
             self._remove(replaced)
 
     def settle(self) -> None:
