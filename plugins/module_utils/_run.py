@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import copy
 import importlib.util
 import signal
 import time
@@ -116,27 +115,30 @@ def run(spec: ArgSpec, main: Callable[[Context], Result]) -> None:
 
 
 def redacted(params: Mapping[str, Any], spec: ArgSpec) -> dict[str, Any]:
-    """The arguments with every secret value hidden, for ``invocation``; keys stay, so one sees what was given."""
-    shown = copy.deepcopy(dict(params))
-    paths = [*spec.secret, *(name for name, option in spec.options.items() if option.get("no_log"))]
-    for path in paths:
-        _hide(shown, path.split("."))
+    """The arguments with every secret value hidden, for ``invocation``; keys stay, so one sees what was given.
+
+    They may be those of a task that is refused: what stands where a secret
+    belongs is hidden, whatever it is.
+    """
+    shown = dict(params)
+    for path in (*spec.secret, *(name for name, option in spec.options.items() if option.get("no_log"))):
+        name, *rest = path.split(".")
+        for given in (name, *spec.options.get(name, {}).get("aliases", ())):
+            if given in shown:
+                shown[given] = _hidden(shown[given], rest)
     return shown
 
 
-def _hide(inside: Any, path: Sequence[str]) -> None:
-    if isinstance(inside, list):
-        for one in inside:
-            _hide(one, path)
-        return
-    if not isinstance(inside, dict) or inside.get(path[0]) is None:
-        return
-    if len(path) > 1:
-        _hide(inside[path[0]], path[1:])
-    elif isinstance(inside[path[0]], dict):
-        inside[path[0]] = dict.fromkeys(inside[path[0]], HIDDEN)
-    else:
-        inside[path[0]] = HIDDEN
+def _hidden(value: Any, path: Sequence[str]) -> Any:
+    if value is None:
+        return None
+    if isinstance(value, list):
+        return [_hidden(one, path) for one in value]
+    if not isinstance(value, dict):
+        return HIDDEN
+    if not path:
+        return dict.fromkeys(value, HIDDEN)
+    return {key: _hidden(one, path[1:]) if key == path[0] else one for key, one in value.items()}
 
 
 class _Module(AnsibleModule):  # type: ignore[misc]
@@ -147,7 +149,8 @@ class _Module(AnsibleModule):  # type: ignore[misc]
         super().__init__(supports_check_mode=True, **spec.module_arguments())
 
     def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
-        """Fail; for options that are refused on purpose, with what to do instead."""
+        """Fail without showing a secret; for options that are refused on purpose, with what to do instead."""
+        kwargs.setdefault("invocation", {"module_args": redacted(self.params, self._spec)})
         refused = sorted(self._spec.refused.keys() & self.params.keys())
         if refused and msg.startswith("Unsupported parameters"):
             told = "; ".join(f"{name}: {self._spec.refused[name]}" for name in refused)
