@@ -27,6 +27,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 )
 
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+# What every module needs beside pyVmomi: modules by the packages that bring them.
+_LIBRARIES = {"cryptography": "cryptography", "requests": "requests"}
 
 T = TypeVar("T")
 
@@ -89,11 +91,15 @@ class Context:
         self._module.warn(message)
 
 
-def run(spec: ArgSpec, main: Callable[[Context], Result]) -> None:
-    """Be a module: read the arguments, do ``main``, print the result, exit."""
+def run(spec: ArgSpec, main: Callable[[Context], Result], *, libraries: Mapping[str, str] | None = None) -> None:
+    """Be a module: read the arguments, do ``main``, print the result, exit.
+
+    Args:
+        libraries: what the module needs beside what all do: modules by the packages that bring them.
+    """
     started = time.monotonic()
     module = _Module(spec)
-    _require_libraries(module)
+    _require_libraries(module, _LIBRARIES | dict(libraries or {}))
     invocation = {"module_args": redacted(module.params, spec)}
     # AWX cancels a job by SIGTERM. As an exception it runs every `finally` on its way
     # out, so the session is logged out.
@@ -163,11 +169,11 @@ class _Module(AnsibleModule):  # type: ignore[misc]
         self.log(f"Invoked with the options {', '.join(sorted(name for name, value in self.params.items() if value))}")
 
 
-def _require_libraries(module: AnsibleModule) -> None:
+def _require_libraries(module: AnsibleModule, libraries: Mapping[str, str]) -> None:
     if sdk.MISSING:
         module.fail_json(msg=missing_required_lib("pyvmomi"), error_code="library_missing", exception=sdk.MISSING)
-    for package in ("cryptography", "requests"):
-        if importlib.util.find_spec(package) is None:
+    for package, name in libraries.items():
+        if importlib.util.find_spec(name) is None:
             module.fail_json(msg=missing_required_lib(package), error_code="library_missing")
 
 
