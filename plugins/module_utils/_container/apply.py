@@ -19,6 +19,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.disc
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.follow import Follow, follow_all
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
     ADOPT,
     CREATE,
@@ -37,6 +38,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
     Service,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.tally import Count, Tally
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import Stock
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress
@@ -84,6 +86,7 @@ class Part:
     steady_seconds: float = 0.0
     on_begun: Callable[[str], None] = lambda name: None
     roster: Roster | None = None
+    shelf: Shelf | None = None
     tally: Tally | None = None
 
 
@@ -148,6 +151,8 @@ class _Run:
         self._deadline = Deadline(manner.timeout)
         self._began = time.monotonic()
         self._follows: dict[str, Follow] = {}
+        self._removed: set[str] = set()
+        self._shelf = part.shelf or Shelf(session, Stock())
         self._fleet = Keeper(session, part.roster, watch=part.watch, deadline=self._deadline)
         self.done = Done()
 
@@ -170,10 +175,15 @@ class _Run:
             {vm.moid: action.name for action in self._plan.of(RENAME) if (vm := action.vm)},
         )
         self._stop({vm.name: vm for vm in (*self._standing(STOP), *in_the_way) if vm.power != OFF})
+        off = [vm for vm in in_the_way if vm.name not in self.done.errors]
+        taken = self._shelf.release(off, deadline=self._cleanup, watch=self._watch)
+        self._note(taken, {vm.moid: vm.name for vm in off})
 
     def make(self, folder: Callable[[], str]) -> None:
         """Clone all that is to be made, but for those whose way could not be cleared."""
         wanted = [build for name, build in self._builds.items() if name not in self.done.errors]
+        self.done.errors |= self._shelf.make(wanted, deadline=self._deadline, watch=self._watch)
+        wanted = [build for build in wanted if build.final_name not in self.done.errors]
         if not wanted:
             return
         where = folder()
@@ -187,6 +197,10 @@ class _Run:
             turns=self._part.turns,
             on_clone=self._cloned,
         )
+        made = [build for build in wanted if build.final_name not in self.done.errors]
+        failed = self._shelf.attach(made, self.done.vms, deadline=self._cleanup, watch=self._watch)
+        self.done.errors |= failed
+        self._follows = {name: one for name, one in self._follows.items() if name not in failed}
 
     def _cloned(self, outcome: CloneOutcome) -> None:
         name = outcome.request.key
@@ -251,6 +265,7 @@ class _Run:
         self._tally.count(
             id(self),
             Count(
+                removed=len(self._removed),
                 cloned=len(self.done.vms),
                 started=sum(one.begun for one in follows),
                 healthy=sum(one.goal == follow.HEALTHY and one.over and not one.error for one in follows),
@@ -340,6 +355,8 @@ class _Run:
             self._session, [power.removal(vm) for vm in vms.values()], watch=self._watch, deadline=self._cleanup
         )
         self._fleet.gone(found)
+        self._removed |= {moid for moid, error in found.items() if error is None}
+        self._count()
         self._note(found, {vm.moid: name for name, vm in vms.items()})
 
     def _stop(self, vms: Mapping[str, ContainerVm]) -> None:
@@ -359,6 +376,8 @@ class _Run:
             deadline=self._cleanup,
         )
         self._fleet.gone(found)
+        self._removed |= {moid for moid, error in found.items() if error is None}
+        self._count()
         for moid, error in found.items():
             if error:
                 name = doomed[moid].action.identity.name
@@ -368,10 +387,10 @@ class _Run:
     def _start_again(self, failed: Iterable[Build]) -> None:
         """The one that had to make room runs again when the new one failed."""
         old = {vm.moid: build for build in failed if (vm := build.action.vm)}
-        found = power.start(
-            self._session, [vm for build in old.values() if (vm := build.action.vm)],
-            watch=self._watch, deadline=self._cleanup,
-        )  # fmt: skip
+        vms = [vm for build in old.values() if (vm := build.action.vm)]
+        lacking = self._shelf.give_back(vms, deadline=self._cleanup, watch=self._watch)
+        vms = [vm for vm in vms if vm.moid not in lacking]
+        found = {**power.start(self._session, vms, watch=self._watch, deadline=self._cleanup), **lacking}
         self._fleet.back(found)
         for moid, error in found.items():
             words = (

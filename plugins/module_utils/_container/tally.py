@@ -14,8 +14,9 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._progress impor
 
 @dataclass(frozen=True, kw_only=True)
 class Count:
-    """How many of a part's containers were cloned, started, healthy, and how many failed."""
+    """How many of a part's containers were removed, cloned, started, healthy, and how many failed."""
 
+    removed: int = 0
     cloned: int = 0
     started: int = 0
     healthy: int = 0
@@ -42,8 +43,7 @@ class Tally:
     def _text(self) -> str:
         sums = {
             word: sum(getattr(count, word) for count in self._counts.values())
-            for word in ("cloned", "started", "healthy", "failed")
+            for word in ("removed", "cloned", "started", "healthy", "failed")
         }
-        # Where nothing waits for health, or nothing fails, there is nothing to tell of it.
-        told = [f"{number} {word}" for word, number in sums.items() if number or word in ("cloned", "started")]
-        return f"{self._total} container{'s' if self._total != 1 else ''}: {', '.join(told)}"
+        told = [f"{number} {word}" for word, number in sums.items() if number]
+        return f"{self._total} container{'s' if self._total != 1 else ''}: {', '.join(told) or 'begun'}"

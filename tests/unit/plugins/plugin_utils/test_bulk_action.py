@@ -29,8 +29,10 @@ def test_columns_are_as_wide_as_they_have_to_be() -> None:
 @pytest.mark.parametrize(
     ("counts", "text"),
     [
-        ([Count(cloned=1)], "3 containers: 1 cloned, 0 started"),
+        ([Count()], "3 containers: begun"),
+        ([Count(cloned=1)], "3 containers: 1 cloned"),
         ([Count(cloned=1, started=1), Count(cloned=2)], "3 containers: 3 cloned, 1 started"),
+        ([Count(removed=3)], "3 containers: 3 removed"),
         ([Count(cloned=3, started=3, healthy=2, failed=1)], "3 containers: 3 cloned, 3 started, 2 healthy, 1 failed"),
     ],
 )
