@@ -376,8 +376,6 @@ class _Run:
             deadline=self._cleanup,
         )
         self._fleet.gone(found)
-        self._removed |= {moid for moid, error in found.items() if error is None}
-        self._count()
         for moid, error in found.items():
             if error:
                 name = doomed[moid].action.identity.name
