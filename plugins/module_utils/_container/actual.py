@@ -28,7 +28,7 @@ STOPPED = "stopped"
 BOOTING = "booting"
 PHASES = (*protocol.CONTAINER_PHASES, BOOTING, SILENT, SUSPENDED)
 # On the way to a container; each has to end in another one.
-UNDER_WAY = frozenset({BOOTING, "thawed", "network", "pulling", "creating", "starting"})
+UNDER_WAY = frozenset({BOOTING, "thawed", "network", "pulling", "volumes", "creating", "starting"})
 
 
 @dataclass(frozen=True, kw_only=True)

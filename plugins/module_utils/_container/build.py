@@ -167,6 +167,7 @@ def guest_spec(
         restart_no=spec.restart_no,
         stop_timeout=spec.stop_timeout,
         discovery=discovery,
+        volumes=tuple(dict.fromkeys(volume.name for volume in spec.volumes)),
     )
 
 

@@ -23,6 +23,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.report import describe
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import RECREATE, REMOVE, Plan
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Refine, Survey, survey
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import Stock, take_stock
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     ContainerFailed,
@@ -94,11 +95,13 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """A run before anything is changed: what stands, the plan, and a request for each container that it makes."""
+    """A run before anything is changed: what stands, the plan, a request for each container that it makes, and
+    the volumes that these have."""
 
     seen: Survey
     plan: Plan
     builds: tuple[Build, ...]
+    stock: Stock = field(default_factory=Stock)
 
 
 def plan_services(seen: Survey, held_images: HeldImages) -> Plan:
@@ -132,7 +135,8 @@ def lay_out(
     planned.check()
     builds = prepare(planned, seen, places)
     check_rights(session, Plan(actions=planned.of(RECREATE, REMOVE)))
-    return Layout(seen=seen, plan=planned, builds=builds)
+    stock = take_stock(session, plan=planned, builds=builds, seen=seen, wishes=desired.volumes)
+    return Layout(seen=seen, plan=planned, builds=builds, stock=stock)
 
 
 def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progress = silent) -> Report:

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import read_comparisons
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.mounts import refuse_named
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.options import DETERMINISTIC
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import (
     ContainerSpec,
@@ -20,6 +21,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import ABSENT, Service
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.values import at_least, invalid
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Wish
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import clean_path
 
@@ -51,11 +53,12 @@ class Manner:
 
 @dataclass(frozen=True, kw_only=True)
 class Desired:
-    """Services that are to be, where, and how to get there."""
+    """Services that are to be, where, and how to get there. ``volumes`` says what is known of a fleet's volumes."""
 
     services: tuple[Service, ...]
     places: Places
     manner: Manner
+    volumes: Mapping[str, Wish] = field(default_factory=dict)
 
 
 def read_desired(params: Mapping[str, Any], *, container_options: Iterable[str]) -> Desired:
@@ -73,6 +76,8 @@ def read_desired(params: Mapping[str, Any], *, container_options: Iterable[str])
     spec = None
     if params["state"] != ABSENT:
         spec = read_spec({option: params[option] for option in container_options}, read_file=read_file)
+        for volume in spec.volumes:
+            raise refuse_named(volume)
         _check_addresses(spec, replicas)
     folder = clean_path(params["folder"])
     service = Service(

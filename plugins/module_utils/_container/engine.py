@@ -70,6 +70,17 @@ def _ports(request: dict[str, Any], host: dict[str, Any], spec: ContainerSpec) -
 def _mounts(request: dict[str, Any], host: dict[str, Any], spec: ContainerSpec) -> None:
     if spec.options.get("volumes"):
         request["Volumes"] = {target: {} for target in spec.options["volumes"]}
+    if spec.volumes:
+        host["Mounts"] = [
+            {
+                "Type": "volume",
+                "Source": volume.name,
+                "Target": volume.target,
+                "ReadOnly": volume.read_only,
+                "VolumeOptions": {"NoCopy": not volume.copy},
+            }
+            for volume in spec.volumes
+        ]
     if spec.options.get("tmpfs"):
         host["Tmpfs"] = dict(spec.options["tmpfs"])
 

@@ -45,6 +45,8 @@ _NEXT_STEPS = {
     "wrong_architecture": "Use an image for the template's architecture",
     "command_not_found": "Check command and entrypoint against what the image holds",
     "port_conflict": "Publish another port",
+    "volume_missing": "See the volume's disk in vCenter, then run again",
+    "volume_unusable": "See what is on the disk, and give the volume another one",
     "disk_full": "Use a template with a larger disk, or a smaller image",
     "unseal_failed": "Rebuild the template VM with photon_template",
 }
@@ -269,5 +271,6 @@ def follow_all(watch: Watch, follows: Sequence[Follow], *, between: Callable[[],
             continue
         if not pending:
             return
-        watch.wait(min((one.nearest for one in pending), key=Deadline.remaining))
-        watch.pause(min((one.nearest for one in pending), key=Deadline.remaining))
+        nearest = min((one.nearest for one in pending), key=Deadline.remaining)
+        watch.pause(nearest)
+        watch.wait(nearest)

@@ -21,6 +21,7 @@ from typing import Any
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import secrets
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import Applied
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.options import OPTIONS
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.disks import KEY_VOLUMES
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.peers import KEY_PEERS
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol import (
     KEY_FREEZE,
@@ -53,7 +54,7 @@ KEY_LOG = PREFIX + "log"
 
 # A clone may inherit its source's extraConfig, marks included: what is a template's own is emptied in it.
 TEMPLATE_ONLY = tuple(PREFIX + name for name in ("generation", "host", "phase", "key", "agent", "speaks", "images"))
-_INHERITED = (KEY_PREPARE, KEY_LOGIN, KEY_FREEZE, KEY_KEY, KEY_STATUS, KEY_START, KEY_PEERS)
+_INHERITED = (KEY_PREPARE, KEY_LOGIN, KEY_FREEZE, KEY_KEY, KEY_STATUS, KEY_START, KEY_PEERS, KEY_VOLUMES)
 
 SLOTS = ("1", "2")
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/bonneville/vsphere#container")

@@ -205,6 +205,8 @@ _ALL = (
     _option("dns_search_domains", LIST, values.texts, (), *_HOST, "DnsSearch"),
     _option("dns_opts", SET, values.unique, (), *_HOST, "DnsOptions"),
     _option("volumes", SET, values.unique, ()),
+    # One more is another disk: a container that has it is another one.
+    _option("named_volumes", LIST, values.texts, ()),
     _option("tmpfs", DICT, values.pairs, {}),
     Option(name="files", kind=DICT, read=values.pairs, default={}, secret=True),
     # The VM

@@ -21,6 +21,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actu
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import Comparison, compare
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import SLOTS, Identity
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import EXCLUSIVE
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
     ABSENT,
     ADOPT,
@@ -135,7 +136,7 @@ def _container(
             reason=reason,
             vm=vm,
             slot=SLOTS[1] if vm.marks.slot == SLOTS[0] else SLOTS[0],
-            stop_first=spec.holds_address or _held_address(vm),
+            stop_first=spec.is_exclusive or _was_exclusive(vm),
             waits=True,
             before=comparison.before,
             after=comparison.after,
@@ -239,8 +240,8 @@ def _worth(vm: ContainerVm, comparison: Comparison, identity: Identity) -> int:
     return 4 * (works and comparison.equal) + 2 * works + (vm.name == identity.name)
 
 
-def _held_address(vm: ContainerVm) -> bool:
-    return bool({"ip_address", "mac_address"} & vm.marks.applied.options.keys())
+def _was_exclusive(vm: ContainerVm) -> bool:
+    return any(vm.marks.applied.options.get(name) for name in EXCLUSIVE)
 
 
 def _remove(service: Service, vm: ContainerVm, reason: str) -> Action:

@@ -27,10 +27,12 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol
 # Several options together become one normal form.
 _MERGED = frozenset({"env", "env_file", "volumes", "mounts", "tmpfs"})
 # In the table for comparing only: what the user writes is a mount.
-_DERIVED = frozenset({"files"})
+_DERIVED = frozenset({"files", "named_volumes"})
 _KNOWN = OPTIONS.keys() - _DERIVED | _MERGED
 _SERVICE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,58}[A-Za-z0-9])?")
 _FILE_MODE = "0444"
+# What only one VM at a time can have.
+EXCLUSIVE = frozenset({"ip_address", "mac_address", "named_volumes"})
 
 ReadFile = Callable[[str], bytes]
 
@@ -96,9 +98,14 @@ class ContainerSpec:
         return self.options.get("restart_policy") == "no"
 
     @property
-    def holds_address(self) -> bool:
-        """Whether two VMs of this spec cannot run side by side, because they would speak with one address."""
-        return "ip_address" in self.options or "mac_address" in self.options
+    def volumes(self) -> tuple[mounts.NamedVolume, ...]:
+        """The volumes that outlive the container, by their targets."""
+        return tuple(mounts.NamedVolume.decode(text) for text in self.options.get("named_volumes", ()))
+
+    @property
+    def is_exclusive(self) -> bool:
+        """Whether two VMs of this spec cannot run side by side: they would speak with one address, or share a disk."""
+        return any(self.options.get(name) for name in EXCLUSIVE)
 
     @property
     def secrets(self) -> Mapping[str, Mapping[str, str]]:
@@ -217,6 +224,7 @@ def _mounts(given: Mapping[str, Any]) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     if "volumes" in given or "mounts" in given:
         merged["volumes"] = found.anonymous
+        merged["named_volumes"] = tuple(volume.encode() for volume in found.named)
     if found.tmpfs or "tmpfs" in given:
         merged["tmpfs"] = found.tmpfs
     return merged

@@ -32,9 +32,10 @@ if TYPE_CHECKING:
 AGENT = (
     "__init__", "boot", "container", "discovery", "dns", "engine", "firewall", "follow", "freeze", "guest", "identity",
     "images", "logport", "main", "network", "places", "precompile", "prepare", "problem", "record", "report",
-    "resolver", "rpc", "shell", "state", "thaw", "unixhttp", "unseal", "warm",
+    "resolver", "rpc", "shell", "state", "thaw", "unixhttp", "unseal",
+    "volumes", "warm",
 )  # fmt: skip
-SHARED = ("peers", "protocol", "wire")
+SHARED = ("disks", "peers", "protocol", "wire")
 
 USER_DATA = "guestinfo.userdata"
 METADATA = "guestinfo.metadata"

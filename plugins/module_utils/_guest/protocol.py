@@ -51,8 +51,8 @@ LOG_MAX_BYTES = 10 * 1024 * 1024
 
 TEMPLATE_PHASES = ("booting", "preparing", "primed", "ready", "freezing", "failed")
 CONTAINER_PHASES = (
-    "thawed", "network", "pulling", "creating", "starting", "running", "created", "exited", "stopping", "stopped",
-    "failed",
+    "thawed", "network", "pulling", "volumes", "creating", "starting", "running", "created", "exited", "stopping",
+    "stopped", "failed",
 )  # fmt: skip
 CONTAINER_STATES = ("created", "running", "paused", "restarting", "exited", "dead")
 HEALTH = ("none", "starting", "healthy", "unhealthy")
@@ -60,7 +60,8 @@ PULL = ("missing", "never", "always")
 REASONS = (
     "dhcp_no_answer", "unseal_failed", "spec_rejected", "schema_unsupported", "image_missing", "image_pull_failed",
     "wrong_architecture", "command_not_found", "container_create_failed", "container_start_failed", "port_conflict",
-    "docker_unavailable", "disk_full", "container_exited", "archive_damaged", "internal", "progress",
+    "docker_unavailable", "disk_full", "container_exited", "archive_damaged", "volume_missing", "volume_unusable",
+    "internal", "progress",
 )  # fmt: skip
 
 
@@ -129,7 +130,9 @@ class Spec:
     ``Image``, which the agent fills with the id of the image that it found.
     ``nonce`` is 32 hex digits, ``seed`` 64; ``stop_timeout`` is in seconds.
     With ``discovery`` the container is a fleet's: it finds the others by their
-    names, and they reach its every port, as ``peers`` says.
+    names, and they reach its every port, as ``peers`` says. ``volumes`` are those
+    that ``container`` mounts by name; their disks come after the clone, as
+    ``disks`` says.
     """
 
     nonce: str
@@ -149,6 +152,7 @@ class Spec:
     stop_timeout: int = 10
     log_max_bytes: int = LOG_MAX_BYTES
     discovery: bool = False
+    volumes: tuple[str, ...] = ()
     schema: int = SCHEMA
 
     def encode(self) -> bytes:
@@ -172,7 +176,8 @@ class Spec:
             pull=r.text("pull", one_of=PULL), login=r.one_or_none("login", Login),
             container=r.mapping("container"), files=r.each("files", SpecFile), start=r.flag("start"),
             restart_no=r.flag("restart_no"), stop_timeout=r.integer("stop_timeout"),
-            log_max_bytes=r.integer("log_max_bytes"), discovery=r.flag("discovery"), schema=r.integer("schema"),
+            log_max_bytes=r.integer("log_max_bytes"), discovery=r.flag("discovery"),
+            volumes=r.texts("volumes", pattern=r"[A-Za-z0-9][A-Za-z0-9_.-]+"), schema=r.integer("schema"),
         )  # fmt: skip
 
 

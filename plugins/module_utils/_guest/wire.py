@@ -115,6 +115,11 @@ class Reader:
         inner = Reader(values, f"{self._where}.{name}")
         return {_plain(key): inner.texts(key, pattern=pattern) for key in values}
 
+    def each_text(self, name: str, *, pattern: str = "") -> dict[str, str]:
+        values = self._take(name, (dict,), null=False)
+        inner = Reader(values, f"{self._where}.{name}")
+        return {_plain(key): inner.text(key, pattern=pattern) for key in values}
+
     def pair(self, name: str) -> tuple[int, int]:
         values = self._take(name, (list,), null=False)
         if len(values) != 2 or not all(isinstance(v, int) and not isinstance(v, bool) for v in values):

@@ -10,7 +10,7 @@ import time
 from typing import NoReturn
 
 from ..protocol import NetworkStatus
-from . import container, network
+from . import container, network, volumes
 from .discovery import Discovery
 from .engine import Engine
 from .guest import Guest
@@ -47,6 +47,7 @@ def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record, d
             engine.wait()
             if discovery and not discovery.bridge:
                 discovery.begin()
+            volumes.mount(record.volumes)
             now = container.read(engine, record.container, record.image_status)
             break
         except Problem as problem:

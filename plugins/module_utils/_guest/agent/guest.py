@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import NoReturn
 
 from ..protocol import KEY_KEY, KEY_START, ContainerStatus
-from . import container, unseal
+from . import container, unseal, volumes
 from .discovery import Discovery
 from .engine import Engine, EngineError
 from .follow import Follower
@@ -215,6 +215,7 @@ class Guest:
                 self._log.drain()
             # Why it failed, or ended by itself before, stays true; that it was stopped is no failure.
             self._reporter.phase("stopped", None if ran else before.reason, container=now or before.container)
+            volumes.release(self.record.volumes)
             if now is not None:
                 # It is to run again after the next boot, if it did until now.
                 self._remember(now, ran=ran)

@@ -17,6 +17,7 @@ THAW = f"{RUN}/thaw.json"  # thawed, and not yet a container VM
 CONTAINER = f"{LIB}/container.json"
 PRIME = f"{LIB}/prime.json"
 FILES = f"{LIB}/files"
+VOLUMES = f"{LIB}/volumes"
 
 DOCKER_SOCKET = "/run/docker.sock"
 DOCKER_CONFIG = "/etc/docker/daemon.json"

@@ -22,7 +22,8 @@ class Record:
     ``container`` is the Engine's id, empty while there is none. ``ran`` says that
     it ran when this was written and was not ended by itself: the next boot starts
     it again, unless ``restart_no``. ``start_token`` is the last one obeyed. ``dns``
-    are the name servers that the user named for the container.
+    are the name servers that the user named for the container, ``volumes`` its
+    volumes' disks, by uuid.
     """
 
     nonce: str
@@ -40,6 +41,7 @@ class Record:
     log: Mapping[str, Any] = field(default_factory=dict)
     discovery: bool = False
     dns: Sequence[str] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def of(spec: Spec) -> Record:

@@ -13,7 +13,7 @@ from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from ..protocol import KEY_SPEC, ImageStatus, NetworkStatus, Spec, unread_nonce
-from . import container, identity, images, network, places, state, unseal
+from . import container, identity, images, network, places, state, unseal, volumes
 from .discovery import Discovery
 from .engine import Engine
 from .guest import Guest
@@ -129,8 +129,13 @@ def _become(rpc: GuestRpc, spec: Spec, frozen: dict[str, Any], reporter: Reporte
         net.wait(reporter)
         reporter.phase("pulling")
         image = images.pull(engine, spec.image, (spec.login,) if spec.login else ())
-    reporter.phase("creating")
     record = Record.of(spec)
+    if spec.volumes:
+        reporter.phase("volumes")
+        record = replace(record, volumes=volumes.wait(rpc, spec.volumes))
+        volumes.mount(record.volumes)
+        volumes.offer(engine, record.volumes)
+    reporter.phase("creating")
     discovery = Discovery(rpc, reporter, dns=record.dns) if spec.discovery else None
     created = container.create(engine, spec, image, names=discovery.begin() if discovery else "")
     record = replace(record, image=asdict(image), container=created, ran=spec.start)

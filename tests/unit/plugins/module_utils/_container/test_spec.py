@@ -97,8 +97,6 @@ def test_what_cannot_be_meant(options: dict[str, Any], words: str) -> None:
         ({"volumes": ["/srv/data:/data"]}, "host's path"),
         ({"volumes": ["/srv/data:/data:rw"]}, "host's path"),
         ({"mounts": [{"type": "bind", "source": "/srv", "target": "/data"}]}, "host's path"),
-        ({"volumes": ["data:/data"]}, "named volume"),
-        ({"mounts": [{"source": "data", "target": "/data"}]}, "named volume"),
     ],
 )
 def test_mounts_that_a_vm_cannot_honour(options: dict[str, Any], words: str) -> None:

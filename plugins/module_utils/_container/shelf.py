@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The way of volumes from VM to VM: made, taken from what is replaced, attached to what is new, and back if it fails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.down import attempt
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import (
+    Stock,
+    holder_error,
+    named_volumes,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, NotFound
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.disks import KEY_VOLUMES, Disks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import (
+    detach,
+    find_disk_users,
+    read_hardware,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.fcd import (
+    FirstClassDisk,
+    attach_disk,
+    create_disks,
+    delete_disks,
+    find_disks,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
+
+Errors = dict[str, BonnevilleError]
+
+_ATTACH = "Cannot attach the volume"
+_REMOVE = "Cannot remove the volume"
+
+
+class Shelf:
+    """The volumes of a run, for all of its parts. With an empty stock no container has any, and no call is made."""
+
+    def __init__(self, session: Session, stock: Stock) -> None:
+        self._session = session
+        self._names = stock.names
+        self._disks = dict(stock.disks)
+        self._missing = dict(stock.missing)
+        self._released: dict[str, tuple[FirstClassDisk, ...]] = {}  # by the moid of the VM that had them
+
+    def make(self, builds: Iterable[Build], *, deadline: Deadline, watch: Watch) -> Errors:
+        """Make the disks that these containers lack; what failed, by the containers' names."""
+        wanted = {
+            disk: (build.final_name, self._missing[disk])
+            for build in builds
+            for disk in self._names.get(build.final_name, {}).values()
+            if disk in self._missing and disk not in self._disks
+        }
+        if not wanted:
+            return {}
+        sizes = {disk: place for disk, (_, place) in wanted.items()}
+        errors: Errors = {}
+        for disk, made in create_disks(self._session, sizes, deadline=deadline, watch=watch).items():
+            if isinstance(made, FirstClassDisk):
+                self._disks[disk] = made
+            else:
+                errors[wanted[disk][0]] = made
+        return errors
+
+    def release(self, vms: Iterable[ContainerVm], *, deadline: Deadline, watch: Watch) -> Errors:
+        """Take their volumes from VMs that are off; what failed, by moid."""
+        known = {vm.moid: vm.name for vm in vms if named_volumes(vm.marks.applied.options)}
+        if not known:
+            return {}
+        by_id = {disk.id: disk for disk in self._disks.values()}
+        changes: dict[str, Change] = {}
+        for moid, hardware in read_hardware(self._session, known).items():
+            devices = [disk for disk in hardware.disks if disk.fcd_id]
+            self._released[moid] = tuple(by_id[disk.fcd_id] for disk in devices if disk.fcd_id in by_id)
+            if devices:
+                changes[moid] = Change(devices=[detach(disk.device) for disk in devices])
+        outcome = reconfigure_all(self._session, changes, deadline=deadline, names=known, watch=watch)
+        return {moid: error for moid, error in outcome.items() if error}
+
+    def attach(self, builds: Iterable[Build], vms: Mapping[str, str], *, deadline: Deadline, watch: Watch) -> Errors:
+        """Attach their volumes to new VMs, and tell their guests which disk is which; what failed, by name.
+
+        Args:
+            vms: the VMs' moids by the containers' names.
+        """
+        wanted = {
+            vms[build.final_name]: build
+            for build in builds
+            if build.final_name in vms and self._names.get(build.final_name)
+        }
+        if not wanted:
+            return {}
+        names = {moid: build.final_name for moid, build in wanted.items()}
+        disks = {
+            moid: {key: self._disks[disk] for key, disk in self._names[name].items()} for moid, name in names.items()
+        }
+        failed = self._attach(
+            {moid: tuple(dict.fromkeys(each.values())) for moid, each in disks.items()}, names, deadline, watch
+        )
+        uuids = {
+            moid: {disk.fcd_id: disk.uuid for disk in hardware.disks if disk.fcd_id}
+            for moid, hardware in read_hardware(self._session, [moid for moid in wanted if moid not in failed]).items()
+        }
+        changes: dict[str, Change] = {}
+        for moid, found in uuids.items():
+            told = {key: found.get(disk.id, "") for key, disk in disks[moid].items()}
+            if all(told.values()):
+                changes[moid] = Change(extra_config={KEY_VOLUMES: Disks(volumes=told).encode()})
+            else:
+                failed[moid] = _not_shown(names[moid], [key for key, uuid in told.items() if not uuid])
+        outcome = reconfigure_all(self._session, changes, deadline=deadline, names=names, watch=watch)
+        failed |= {moid: error for moid, error in outcome.items() if error}
+        return {names[moid]: error for moid, error in failed.items()}
+
+    def give_back(self, vms: Iterable[ContainerVm], *, deadline: Deadline, watch: Watch) -> Errors:
+        """Give VMs again what was taken from them, before they are started; what failed, by moid."""
+        names = {vm.moid: vm.name for vm in vms if self._released.get(vm.moid)}
+        wanted = {moid: self._released.pop(moid) for moid in names}
+        return self._attach(wanted, names, deadline, watch)
+
+    def _attach(
+        self,
+        wanted: Mapping[str, Sequence[FirstClassDisk]],
+        names: Mapping[str, str],
+        deadline: Deadline,
+        watch: Watch,
+    ) -> Errors:
+        """One disk of each VM after the other, as a VM does one task at a time; all VMs side by side."""
+        failed: Errors = {}
+        for turn in range(max((len(disks) for disks in wanted.values()), default=0)):
+            now = {moid: disks[turn] for moid, disks in wanted.items() if turn < len(disks) and moid not in failed}
+
+            def begin(moid: str, now: Mapping[str, FirstClassDisk] = now) -> Any:
+                return attempt(
+                    _ATTACH, names[moid], lambda: attach_disk(self._session, moid, now[moid], name=names[moid])
+                )
+
+            begun = dict(zip(now, self._session.in_parallel(begin, list(now)), strict=True))
+            tasks = {moid: task for moid, task in begun.items() if not isinstance(task, BonnevilleError)}
+            failed |= {moid: error for moid, error in begun.items() if isinstance(error, BonnevilleError)}
+            for moid, state in wait_for_tasks(self._session, tasks, deadline=deadline, watch=watch).items():
+                if not state.ok:
+                    failed[moid] = self._explained(state.error(_ATTACH, obj=now[moid].name), now[moid])
+        return failed
+
+    def _explained(self, error: BonnevilleError, disk: FirstClassDisk) -> BonnevilleError:
+        """Of a disk that another VM has taken since it was looked at, who has it."""
+        if error.code != "in_use":
+            return error
+        return holder_error(
+            _ATTACH, disk.name, find_disk_users(self._session, files=[disk.path], datastores=[disk.datastore])
+        )
+
+
+def remove_volumes(
+    session: Session, names: Iterable[str], *, datastores: Iterable[str], deadline: Deadline
+) -> dict[str, BonnevilleError | None]:
+    """Remove disks by their names, with all that is on them; each one's error, or None where it is gone.
+
+    One that a VM has is left alone: its error is InUse and names the VM.
+
+    Args:
+        datastores: moids of those that are looked at.
+    """
+    wanted = list(dict.fromkeys(names))
+    found = find_disks(session, datastores=datastores, names=wanted)
+    outcomes: dict[str, BonnevilleError | None] = dict.fromkeys(wanted)
+    for disk in found:
+        if disk.consumers:
+            users = find_disk_users(session, files=[disk.path], datastores=[disk.datastore])
+            outcomes[disk.name] = holder_error(_REMOVE, disk.name, users)
+    free = [disk for disk in found if outcomes[disk.name] is None]
+    gone = delete_disks(session, free, deadline=deadline)
+    return outcomes | {disk.name: gone[disk.id] for disk in free}
+
+
+def _not_shown(name: str, volumes: Sequence[str]) -> NotFound:
+    return NotFound(
+        _ATTACH,
+        obj=", ".join(volumes),
+        why=f"vCenter says that it is attached to {name}, and the VM does not show it",
+        next_step="See the VM's disks in vCenter, then run again",
+    )
