@@ -296,7 +296,9 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template impor
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER, request_from
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.survey import read_sources
 
-_TEXT, _TEXTS, _NUMBER = {"type": "str"}, {"type": "list", "elements": "str"}, {"type": "int"}
+_TEXT = {"type": "str"}
+_TEXTS = {"type": "list", "elements": "str"}
+_NUMBER = {"type": "int"}
 _ONE_SOURCE = {"mutually_exclusive": [("ova", "vm")], "required_one_of": [("ova", "vm")]}
 # Hidden by structure: see ArgSpec.secret.
 _LOGIN = {name: {"type": "str", "required": True, "no_log": False} for name in ("server", "username", "password")}
