@@ -9,7 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lease import held, me
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_datacenter
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
+from tests.support.containers import hear
 from tests.support.lab import Lab
 from tests.support.modules import run_module
 from tests.support.vsphere import FrozenTemplate
@@ -285,7 +289,234 @@ def test_one_that_fails_while_it_is_monitored_counts_as_failed(scripted_lab: Lab
 
 
 def test_replicas_come_and_go(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
-    text = "services: {{web: {{image: %s, deploy: {{replicas: {0}}}}}}}" % WEB
     for count in (2, 5, 1):
-        fleet(text.format(count))
+        fleet(f"services: {{web: {{image: {WEB}, deploy: {{replicas: {count}}}}}}}")
         assert there(scripted_lab, name) == {f"{name}-web-{number}" for number in range(count)}
+
+
+# Jobs --------------------------------------------------------------------------
+
+
+def ended(code: int) -> list[dict[str, Any]]:
+    return [
+        {"phase": "running"},
+        {
+            "after_ms": 200,
+            "phase": "exited",
+            "container": {"state": "exited", "exit_code": code, "finished_at": "2026-01-01T00:00:00.123456789Z"},
+        },
+    ]
+
+
+WITH_JOB = f"""
+    services:
+      migrate: {{image: {JOB}, restart: "no", environment: {{VERSION: "@"}}}}
+      web:
+        image: {WEB}
+        depends_on: {{migrate: {{condition: service_completed_successfully}}}}
+"""
+
+
+def test_a_job_that_ended_is_finished_and_its_dependents_begin(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    with scripted_lab.scripted({"match": f"{name}-migrate", "script": ended(0)}):
+        made = fleet(WITH_JOB)
+    assert began(scripted_lab, name) == [f"{name}-migrate", f"{name}-web"]
+    assert made["services"]["migrate"]["exit_codes"] == {f"{name}-migrate": 0}
+    assert not fleet(WITH_JOB)["changed"]
+
+
+def test_a_job_that_failed_holds_back_who_waits_for_it_and_is_run_again(
+    scripted_lab: Lab, fleet: Fleet, name: str
+) -> None:
+    with scripted_lab.scripted({"match": f"{name}-migrate", "script": ended(3)}):
+        failed = fleet(WITH_JOB, ok=False)
+    assert failed["failed"] and "exit code is 3" in failed["msg"]
+    assert there(scripted_lab, name) == {f"{name}-migrate"}, "its output could not be read"
+    with scripted_lab.scripted({"match": f"{name}-migrate", "script": ended(0)}):
+        again = fleet(WITH_JOB)
+    assert kinds(again) == [("start", f"{name}-migrate"), ("create", f"{name}-web")]
+
+
+def test_a_job_that_nobody_waits_for_is_reported_only(
+    scripted_lab: Lab, session: Session, fleet: Fleet, name: str
+) -> None:
+    text = f'services: {{report: {{image: {JOB}, restart: "no"}}}}'
+    with scripted_lab.scripted({"match": f"{name}-report", "script": ended(4)}):
+        fleet(text)
+        hear(session, scripted_lab, [f"{name}-report"], "exited")
+        again = fleet(text)
+    assert not again["changed"]
+    assert again["services"]["report"]["exit_codes"] == {f"{name}-report": 4}
+    assert any("exit code 4" in str(text) for text in again["warnings"])
+
+
+def test_a_finished_job_goes_when_its_time_has_passed_and_is_not_run_again(
+    scripted_lab: Lab, fleet: Fleet, name: str
+) -> None:
+    text = WITH_JOB.replace("restart:", "x-bonneville: {ttl: 60s}, restart:")
+    with scripted_lab.scripted({"match": f"{name}-migrate", "script": ended(0)}):
+        fleet(text)
+        gone = fleet(text)
+        assert kinds(gone) == [("remove", f"{name}-migrate")]
+        scripted_lab.reset_calls()
+        assert not fleet(text)["changed"]
+        assert "FindAllByUuid" not in scripted_lab.calls()
+        other = fleet(text.replace("@", "2"))
+        assert kinds(other) == [("create", f"{name}-migrate")]
+        assert kinds(fleet(text.replace("@", "2"))) == [("remove", f"{name}-migrate")]
+    records = [path for path in scripted_lab.state()["folders"] if f"{name}/_done" in str(path)]
+    assert len(records) == 1, records
+    fleet(state="absent")
+    assert not [path for path in scripted_lab.state()["folders"] if f"/{name}" in str(path)]
+
+
+# Drift -------------------------------------------------------------------------
+
+TWO = f"services: {{web: {{image: {WEB}, deploy: {{replicas: 2}}}}}}"
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("power-off", "start"),
+        ("guest-exit?code=1", "start"),
+        ("rename?to=somebody-renamed-it-{name}", "rename"),
+        ("move?folder=others", "move"),
+        ("destroy", "create"),
+    ],
+    ids=["off", "died", "renamed", "moved", "deleted"],
+)
+def test_drift_is_found_told_and_mended(scripted_lab: Lab, fleet: Fleet, name: str, operation: str, kind: str) -> None:
+    fleet(TWO)
+    victim = scripted_lab.vms(f"bonneville-containers/{name}")[f"{name}-web-1"]
+    scripted_lab.control("POST", f"/vms/{victim['moid']}/{operation.format(name=name)}")
+    planned = fleet(TWO, check=True)
+    assert kinds(planned) == [(kind, f"{name}-web-1")]
+    section = {"create": "create"}.get(kind, "update")
+    assert [entry["container"] for entry in planned["plan"][section]] == [f"{name}-web-1"]
+    assert kinds(fleet(TWO)) == [(kind, f"{name}-web-1")]
+    assert there(scripted_lab, name) == {f"{name}-web-0", f"{name}-web-1"}
+    if kind != "create":
+        assert scripted_lab.vms(f"bonneville-containers/{name}")[f"{name}-web-1"]["moid"] == victim["moid"]
+    assert not fleet(TWO)["changed"]
+
+
+def test_a_copy_that_was_restored_beside_the_original_is_refused(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    fleet(TWO)
+    scripted_lab.control(
+        "POST",
+        "/vms",
+        {"name": f"{name}-restored", "folder": f"bonneville-containers/{name}", "like": f"{name}-web-1", "on": False},
+    )
+    again = fleet(TWO)
+    assert not again["changed"], "a foreign copy was touched"
+    scripted_lab.control("POST", f"/vms/{name}-restored/destroy")
+
+
+# Pruning -----------------------------------------------------------------------
+
+BOTH = f"services: {{web: {{image: {WEB}}}, cron: {{image: {WEB}, deploy: {{replicas: 2}}}}}}"
+ONE = f"services: {{web: {{image: {WEB}}}}}"
+
+
+def test_what_the_files_name_no_longer_is_told_and_pruned_only_when_asked(
+    scripted_lab: Lab, fleet: Fleet, name: str
+) -> None:
+    fleet(BOTH)
+    left = fleet(ONE)
+    assert not left["changed"]
+    assert [one["name"] for one in left["orphans"]] == [f"{name}-cron-0", f"{name}-cron-1"] == left["plan"]["orphans"]
+    refused = fleet(ONE, prune=True, max_prune=1, ok=False)
+    assert refused["error_code"] == "invalid_option" and "max_prune is 1" in refused["msg"]
+    assert len(there(scripted_lab, name)) == 3
+    pruned = fleet(ONE, prune=True)
+    assert pruned["summary"] == "- 2 remove, = 1 unchanged"
+    assert there(scripted_lab, name) == {f"{name}-web"}
+
+
+def test_an_empty_file_prunes_nothing_unless_that_is_meant(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    fleet(ONE)
+    none = f"services: {{web: {{image: {WEB}, profiles: [never]}}}}"
+    refused = fleet(none, prune=True, ok=False)
+    assert refused["failed"] and "allow_empty" in refused["msg"]
+    assert kinds(fleet(none, prune=True, allow_empty=True)) == [("remove", f"{name}-web")]
+
+
+# Plans -------------------------------------------------------------------------
+
+
+def test_only_the_plan_that_was_reviewed_is_carried_out(
+    scripted_lab: Lab, fleet: Fleet, name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    planned = fleet(TWO, check=True)
+    refused = fleet(THREE, expected_plan=planned["plan_sha256"], ok=False)
+    assert refused["error_code"] == "plan_differs"
+    assert planned["plan_sha256"] in refused["msg"] and refused["plan_sha256"] in refused["msg"]
+    kept = tmp_path_factory.mktemp("plan") / "plan.json"
+    kept.write_text(json.dumps(planned["plan"], indent=1))
+    told = fleet(THREE, expected_plan=str(kept), ok=False)
+    assert f"{name}-web-0: was create, is not there" in told["differences"]
+    assert not there(scripted_lab, name)
+    assert fleet(TWO, expected_plan=str(kept))["changed"]
+
+
+def test_secrets_are_in_no_plan_and_their_change_is(fleet: Fleet, name: str) -> None:
+    text = f"services: {{web: {{image: {WEB}, environment: {{TOKEN: hush-@}}}}}}"
+    planned = fleet(text, check=True, digest_key="key")
+    assert "hush" not in json.dumps(planned)
+    other = fleet(text.replace("@", "2"), check=True, digest_key="key")
+    assert other["plan_sha256"] != planned["plan_sha256"] and "hush" not in json.dumps(other)
+
+
+# Leases and owners -------------------------------------------------------------
+
+
+def test_two_runs_at_once_do_not_mix(scripted_lab: Lab, fleet: Fleet, session: Session, name: str) -> None:
+    folder = f"bonneville-containers/{name}"
+    place = ensure_folder(session, datacenter=find_datacenter(session), path=folder).moid
+    with held(session, lambda: place, holder=me("other"), name=name, patience=0.0, on_lost=lambda: None):
+        refused = fleet(ONE, lock_timeout=0, ok=False)
+        assert refused["error_code"] == "locked" and refused["holder"].startswith("other at ")
+        assert not there(scripted_lab, name)
+        assert fleet(ONE, check=True)["changed"], "a look needs no lease"
+    assert fleet(ONE)["changed"]
+    assert not fleet(ONE)["changed"]
+
+
+def test_another_owners_fleet_is_refused(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    fleet(ONE, owner="blue")
+    for options in ({"text": ONE}, {"state": "absent"}, {"text": TWO, "owner": "red", "prune": True}):
+        refused = fleet(**options, ok=False)
+        assert refused["error_code"] == "foreign_vm" and "'blue'" in refused["msg"]
+    assert there(scripted_lab, name) == {f"{name}-web"}
+    fleet(state="absent", owner="blue")
+
+
+def test_a_foreign_vm_in_the_way_is_named_and_left_alone(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    scripted_lab.control("POST", "/vms", {"name": f"{name}-web", "folder": f"bonneville-containers/{name}"})
+    refused = fleet(BOTH, ok=False)
+    assert refused["error_code"] == "foreign_vm" and f"{name}-web" in refused["msg"]
+    assert there(scripted_lab, name) == {f"{name}-web"}
+    scripted_lab.control("POST", f"/vms/{name}-web/destroy")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "told"),
+    [
+        ("services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}", {}, "a → b → a"),
+        (ONE, {"allowed_folders": ["elsewhere"]}, "allowed_folders"),
+        (ONE, {"allowed_networks": ["VM Network"]}, "none is named"),
+        (ONE, {"allowed_datastores": ["gold"], "datastore": "lead"}, "'lead'"),
+        (ONE, {"allowed_templates": ["other"]}, "allowed_templates"),
+        (ONE, {"template": None}, "template"),
+        (ONE, {"expected_plan": "/nowhere/plan.json"}, "expected_plan"),
+        (ONE, {"max_prune": -1}, "max_prune"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_before_anything_is_done(
+    scripted_lab: Lab, fleet: Fleet, text: str, options: Mapping[str, Any], told: str
+) -> None:
+    scripted_lab.reset_calls()
+    refused = fleet(text, ok=False, **options)
+    assert refused["failed"] and told in refused["msg"], refused["msg"]
+    assert not {"CreateFolder", "InstantClone_Task"} & set(scripted_lab.calls())

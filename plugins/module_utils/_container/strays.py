@@ -29,7 +29,7 @@ def whom_to_look_for(
     vms = tuple(standing)
     for service in services:
         there = {vm.marks.ordinal for vm in vms if vm.is_of(service.identity(vm.marks.ordinal), vcenter=vcenter)}
-        wanted = service.identities or ((service.identity(""),) if not there else ())
+        wanted = service.identities or ((service.identity(""),) if not there and not service.settled else ())
         row = _last_missing(wanted, there)
         first += [one for one in wanted if one.ordinal not in there and one not in row]
         first += dict.fromkeys((*row[:1], *row[-1:]))
