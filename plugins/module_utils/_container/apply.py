@@ -111,7 +111,7 @@ def carry_out(
     Raises: what ends a run as a whole: SessionLost, Unreachable.
     """
     if part is None:
-        with Watch(session, keys=(protocol.KEY_STATUS,)) as watch:
+        with Watch(session, keys=(protocol.KEY_STATUS,), until_logout=True) as watch:
             return carry_out(
                 session, plan, builds=builds, folder=folder, datacenter=datacenter, manner=manner, progress=progress,
                 part=Part(watch=watch),

@@ -29,8 +29,10 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 K = TypeVar("K", bound=Hashable)
 
 _LONGEST = 30  # seconds that one call stays open; proxies cut longer ones
-_PAUSE_PER_OBJECT = 0.008  # seconds
+# Seconds that changes may gather before a wait: for each thing followed, for all, and at the start of something new.
+_PAUSE_PER_OBJECT = 0.008
 _LONGEST_PAUSE = 0.25
+_FIRST_PAUSE = 0.025
 _WHAT = "Cannot wait for vCenter"
 
 _TASK_PROPERTIES = ("info.state", "info.error", "info.result")
@@ -100,18 +102,20 @@ class Watch:
 
     Args:
         keys: the extraConfig keys that are followed in every VM.
+        until_logout: the session ends soon after, and takes what is at vCenter along; that saves a call.
 
     ``tasks`` and ``vms`` hold the last state of everything that was ever
     added, by moid; what was dropped keeps its last state.
     """
 
-    def __init__(self, session: Session, *, keys: Sequence[str] = ()) -> None:
+    def __init__(self, session: Session, *, keys: Sequence[str] = (), until_logout: bool = False) -> None:
         self.session = session
         self.keys = tuple(keys)
+        self._until_logout = until_logout
         self.tasks: dict[str, TaskState] = {}
         self.vms: dict[str, VmState] = {}
         self.calls = 0  # waits made, for tests and timings
-        self._followed: set[str] = set()
+        self._followed: dict[str, float] = {}  # and since when
         self._new: dict[str, Any] = {}  # followed, and not in a filter yet
         self._version = ""
         self._collector: Any = None
@@ -123,28 +127,29 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         # The session's end would take it along with its filters; a long run must not collect them, though.
-        if self._collector is not None:
+        if self._collector is not None and not self._until_logout:
             with suppress(Exception):
                 self._collector.DestroyPropertyCollector()
         self._collector = None
 
     def add(self, *, tasks: Iterable[Any] = (), vms: Iterable[str] = ()) -> None:
         """Follow tasks (managed objects) and VMs (moids) from now on. No call is made before the next wait."""
+        now = time.monotonic()
         for moid in vms:
             if moid not in self._followed:
                 self.vms[moid] = VmState(moid=moid)
                 self._new[moid] = self.session.managed("VirtualMachine", moid)
-                self._followed.add(moid)
+                self._followed[moid] = now
         for task in tasks:
             if task._moId not in self._followed:
                 self.tasks[task._moId] = TaskState(moid=task._moId)
                 self._new[task._moId] = task
-                self._followed.add(task._moId)
+                self._followed[task._moId] = now
 
     def drop(self, *, tasks: Iterable[str] = (), vms: Iterable[str] = ()) -> None:
         """Follow these no longer, by moid: what vCenter still says of them is not listened to."""
         for moid in (*tasks, *vms):
-            self._followed.discard(moid)
+            self._followed.pop(moid, None)
             self._new.pop(moid, None)
 
     def exchange(
@@ -175,7 +180,7 @@ class Watch:
             for filtered in update.filterSet or ():
                 changed.update(self._take(one) for one in filtered.objectSet or ())
                 changed.update(self._forget(missing.obj) for missing in filtered.missingSet or ())
-            changed &= self._followed
+            changed &= self._followed.keys()
             if changed and not update.truncated:
                 return frozenset(changed)
 
@@ -188,8 +193,17 @@ class Watch:
         return True
 
     def pause(self, deadline: Deadline) -> None:
-        """Let changes gather before the next wait: 8 ms for each thing followed, a quarter of a second at most."""
-        time.sleep(min(_LONGEST_PAUSE, _PAUSE_PER_OBJECT * len(self._followed), deadline.remaining()))
+        """Let changes gather before the next wait: 8 ms for each thing followed, a quarter of a second at most.
+
+        What goes fast is not made to wait for that: a pause is at most half as
+        long as the oldest task, or without one the last that was added, has been
+        followed, or 25 ms. So the waits for long work are few, and short work is
+        hardly longer.
+        """
+        since = [began for moid, began in self._followed.items() if moid in self.tasks and not self.tasks[moid].done]
+        oldest = min(since, default=max(self._followed.values(), default=0.0))
+        longest = max(_FIRST_PAUSE, (time.monotonic() - oldest) / 2)
+        time.sleep(min(_LONGEST_PAUSE, longest, _PAUSE_PER_OBJECT * len(self._followed), deadline.remaining()))
 
     def _filter(self) -> Any:
         """One filter over all that was added since the last one. It is not refused for what is gone by now."""

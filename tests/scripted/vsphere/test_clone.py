@@ -144,7 +144,7 @@ def test_no_source_is_asked_for_more_than_the_cap(bench: Bench, per_source: int)
         over.set()
         counting.join()
     assert all(outcome.ok for outcome in outcomes)
-    assert max(most) == 3 * per_source
+    assert 1 < max(most) <= 3 * per_source
 
 
 def test_a_cap_below_one_is_a_mistake(bench: Bench) -> None:
