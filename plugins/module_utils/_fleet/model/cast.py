@@ -10,12 +10,12 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import Problems, mistake
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.schema import place
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import (
     Items,
     Path,
     Tree,
     at_path,
-    matches,
 )
 
 _TRUE, _FALSE = frozenset({"true", "y", "yes", "on"}), frozenset({"false", "n", "no", "off"})
@@ -94,10 +94,12 @@ def cast(tree: Tree, problems: Problems) -> None:
 def _walk(
     tree: Tree, value: Any, path: tuple[Any, ...], patterns: list[tuple[Path, _Cast]], problems: Problems
 ) -> None:
+    """Go down only where a pattern leads; ``patterns`` are those that fit so far."""
+    depth = len(path)
     entries: Any = value.items() if isinstance(value, Tree) else enumerate(value) if isinstance(value, Items) else ()
     for key, item in list(entries):
         here = (*path, key)
-        fitting = [(pattern, to) for pattern, to in patterns if matches(here, pattern[: len(here)])]
+        fitting = [(pattern, to) for pattern, to in patterns if len(pattern) > depth and pattern[depth] in ("*", key)]
         if not fitting:
             continue
         if not isinstance(item, str):
@@ -108,7 +110,5 @@ def _walk(
                 try:
                     value[key] = to(item)
                 except ValueError as error:
-                    name = ".".join(str(part) for part in here)
-                    problems.add(
-                        mistake("Cannot use", name, at_path(tree, here), f"'{item}': {error}", "Correct the value")
-                    )
+                    mark = at_path(tree, here)
+                    problems.add(mistake(*place(list(here), mark), mark, f"'{item}': {error}", "Correct the value"))

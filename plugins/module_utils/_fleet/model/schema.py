@@ -59,7 +59,7 @@ def _explain(tree: Tree, error: ValidationError) -> Iterable[BonnevilleError]:
         return
     path = list(error.absolute_path)
     mark = at_path(tree, path)
-    what, obj = _place(path, mark)
+    what, obj = place(path, mark)
     if error.validator == "additionalProperties":
         known = list(error.schema.get("properties", ()))
         for name in sorted(_unknown(error)):
@@ -97,11 +97,11 @@ def _explain_choice(tree: Tree, error: ValidationError) -> Iterable[BonnevilleEr
         return
     path = list(error.absolute_path)
     mark = at_path(tree, path)
-    what, obj = _place(path, mark)
+    what, obj = place(path, mark)
     yield mistake(what, obj, mark, f"it is {_kind(error.instance)}", f"Write {_wanted(wrong_type)}")
 
 
-def _place(path: list[Any], mark: Mark) -> tuple[str, str]:
+def place(path: list[Any], mark: Mark) -> tuple[str, str]:
     """What it is about, and the object: a service's key and the service, or the path."""
     if len(path) > 2 and path[0] == "services":
         return f"Cannot use {_dotted(path[2:])} of service", str(path[1])

@@ -15,6 +15,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translat
 
 # Their keys are names that the user chose; what is inside of each is looked up.
 _NAMED = frozenset({"networks", "depends_on"})
+# Keys that have others inside of them.
+_OUTER = frozenset(key[:at] for table in LEVELS.values() for key in table for at, char in enumerate(key) if char == ".")
 
 
 def honoured(tree: Tree, level: str, name: str, problems: Problems) -> Tree:
@@ -49,7 +51,7 @@ def _walk(tree: Tree, table: Mapping[str, Key], prefix: str, level: str, name: s
 
 
 def _inside(value: Any, table: Mapping[str, Key], dotted: str, level: str, name: str, problems: Problems) -> Any:
-    if not any(known.startswith(f"{dotted}.") for known in table):
+    if dotted not in _OUTER:
         return value
     if isinstance(value, Items):
         return Items(

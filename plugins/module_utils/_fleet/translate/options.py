@@ -125,9 +125,8 @@ class _Reader:
     def _ports(self, value: Any) -> list[str]:
         found = []
         for port in value:
-            published = str(port.get("published", ""))
-            if "-" in published:
-                raise ValueError(f"the VM cannot choose a port out of '{published}'; name one")
+            # Out of a range Docker takes the first that is free; in a VM of its own that is the first.
+            published = str(port.get("published", "")).partition("-")[0]
             address = str(port.get("host_ip", ""))
             host = f"[{address}]:" if ":" in address else f"{address}:" if address else ""
             target = port.get("target")

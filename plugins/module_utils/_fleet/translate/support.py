@@ -265,7 +265,7 @@ SERVICE: Mapping[str, Key] = {
     # Its network
     "ports": _yes("published_ports, on the VM's own address"),
     "ports.target": _yes("port of the container"),
-    "ports.published": _yes("port of the VM; not set, it is the container's"),
+    "ports.published": _yes("port of the VM, of a range the first; not set, it is the container's"),
     "ports.host_ip": _yes("the VM's address that it is published on"),
     "ports.protocol": _yes("tcp, udp or sctp"),
     "ports.mode": _only(("ingress", "host"), "the VM's own address", "there is no other mode"),

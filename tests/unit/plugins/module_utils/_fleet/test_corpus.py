@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import compose
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.support import refusable
 
 from tests.support.compose_oracle import CORPUS, settings
 
@@ -37,6 +39,19 @@ def test_resources(case: Path, section: str) -> None:
     found = rendering.ours(case, **settings(case))
     # Compose leaves out what no service uses.
     assert {key: found[section].get(key) for key in oracle[section]} == oracle[section]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.name != "volumes"], ids=lambda case: case.name)
+def test_the_corpus_makes_fleets(case: Path) -> None:
+    """With all that a VM per container cannot honour ignored, every service is one of a fleet; nothing else fails."""
+    given = settings(case)
+    oracle = json.loads((case / "oracle.json").read_text())
+    found = compose.load(
+        str(case), given["files"], name="fleet", profiles=given["profiles"], ignore_unsupported=sorted(refusable())
+    )
+    assert {one.name for one in found.services} == oracle["services"].keys()
+    for one in found.services:
+        assert one.options["image"] == oracle["services"][one.name]["image"]
 
 
 def test_corpus_is_there() -> None:

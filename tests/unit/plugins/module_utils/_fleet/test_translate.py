@@ -61,6 +61,7 @@ from tests.support.composing import load, service
         ("ports: ['8080:80', '53:53/udp', '127.0.0.1:9000:9000']", "published_ports",
          ["8080:80/tcp", "53:53/udp", "127.0.0.1:9000:9000/tcp"]),
         ("ports: ['127.0.0.1::9000', '[::1]:81:81']", "published_ports", ["127.0.0.1::9000/tcp", "[::1]:81:81/tcp"]),
+        ("ports: ['8000-8010:80']", "published_ports", ["8000:80/tcp"]),
         ("ports: ['8000-8001:80-81']", "published_ports", ["8000:80/tcp", "8001:81/tcp"]),
         ("ports: [{target: 80, published: '81', protocol: udp, mode: host}]", "published_ports", ["81:80/udp"]),
         ("expose: [80, '90-91/udp']", "exposed_ports", ["80", "90-91/udp"]),
