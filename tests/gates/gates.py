@@ -1,0 +1,236 @@
+"""The gates: each is a function that returns a short word of what it saw, or raises GateFailed."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import tarfile
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from tests.gates.places import (
+    BUILD,
+    MAIN,
+    ROOT,
+    WORK,
+    GateFailed,
+    ansible_test,
+    artifact_tree,
+    run,
+    source_tree,
+    virtual_environment,
+)
+
+COLLECTIONS = BUILD / "collections"
+PACKAGE = "ansible_collections.bonneville.vsphere.plugins.module_utils"
+# All that the artifact may hold: a pattern for each kind of file, by its place.
+SHIPPED = (
+    r"MANIFEST\.json|FILES\.json|README\.md|LICENSE|CHANGELOG\.rst|CODE_OF_CONDUCT\.md|CONTRIBUTING\.md",
+    r"requirements\.txt|bindep\.txt|meta/[a-z-]+\.yml",
+    r"changelogs/(config|changelog)\.yaml|changelogs/fragments/[^/]+\.ya?ml",
+    r"plugins/(action|connection|doc_fragments|inventory|modules|plugin_utils)/\w+\.py",
+    r"plugins/module_utils/(\w+/)*\w+\.py",
+    r"roles/\w+/(README\.md|(defaults|meta|tasks|vars)/\w+\.yml|files/[\w.-]+|templates/[\w.-]+\.j2)",
+    r"playbooks/(\w+/)*[\w-]+\.(yml|md)",
+    r"extensions/eda/[\w/]+\.(py|yml)|extensions/molecule/[\w/.-]+\.yml",
+    r"docs/([\w-]+/)*[\w-]+\.(md|rst|yml|svg|json)",
+    r"examples/[\w/.-]+",
+)
+OLD_JUNK = re.compile(r"(__pycache__|\.pyc$|\.tar\.gz$|/\.)")
+
+
+@cache
+def artifact() -> Path:
+    """The collection as Galaxy would get it, built of a clean copy of this checkout."""
+    out = WORK / "built"
+    shutil.rmtree(out, ignore_errors=True)
+    run(MAIN / "ansible-galaxy", "collection", "build", "--output-path", out, cwd=source())
+    (built,) = out.glob("*.tar.gz")
+    return built
+
+
+source = cache(source_tree)
+unpacked = cache(lambda: artifact_tree(artifact()))
+
+
+def tools() -> Path:
+    return virtual_environment("tools")
+
+
+def ruff() -> str:
+    run(MAIN / "ruff", "check", "plugins", "tests", "benchmarks")
+    return run(MAIN / "ruff", "format", "--check", "plugins", "tests", "benchmarks").strip()
+
+
+def mypy() -> str:
+    said = run(
+        MAIN / "mypy", "--config-file", ROOT / "pyproject.toml", "-p", PACKAGE, cwd=COLLECTIONS,
+        env={"MYPYPATH": str(COLLECTIONS), "MYPY_CACHE_DIR": str(BUILD / "mypy")},
+    )  # fmt: skip
+    return said.strip()
+
+
+def imports() -> str:
+    said = run(
+        MAIN / "lint-imports", "--config", ROOT / "pyproject.toml", "--no-cache", env={"PYTHONPATH": str(COLLECTIONS)}
+    )
+    return next(line for line in said.splitlines() if line.startswith("Contracts:"))
+
+
+def go() -> str:
+    go = Path(run(ROOT / "tests" / "setup" / "go.sh").splitlines()[-1])
+    lab = ROOT / "tests" / "lab"
+    gofmt = Path(run(go, "env", "GOROOT").strip()) / "bin" / "gofmt"
+    badly = run(gofmt if gofmt.exists() else go.parent / "gofmt", "-l", lab).strip()
+    if badly:
+        raise GateFailed(f"gofmt would change:\n{badly}")
+    run(go, "vet", "./...", cwd=lab)
+    return "gofmt and go vet"
+
+
+def changelog() -> str:
+    run(tools() / "antsibull-changelog", "lint")
+    return "fragments and changelog.yaml"
+
+
+def documents() -> str:
+    bin_ = tools()
+    run(
+        bin_ / "antsibull-docs", "lint-collection-docs", "--plugin-docs", "--validate-collection-refs", "all",
+        "--skip-rstcheck", ".", cwd=unpacked(), env={"PATH": f"{bin_}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    return "plugin docs, their references, extra docs"
+
+
+def lint() -> str:
+    said = run(
+        MAIN / "ansible-lint", "--offline", "--profile", "production", "--nocolor",
+        env={"ANSIBLE_COLLECTIONS_PATH": str(COLLECTIONS), "NO_COLOR": "1"},
+    )  # fmt: skip
+    return next((line for line in reversed(said.splitlines()) if line.startswith("Passed")), said[-200:]).strip()
+
+
+def contents() -> str:
+    """The artifact has what a user needs, and nothing else."""
+    with tarfile.open(artifact()) as packed:
+        files = [one.name for one in packed if one.isfile()]
+    strange = [name for name in files if OLD_JUNK.search(name) or not any(re.fullmatch(p, name) for p in SHIPPED)]
+    if strange:
+        raise GateFailed("the artifact holds what is not known to be of use there:\n" + "\n".join(strange))
+    tracked = set(run("git", "ls-files", "--cached", "--others", "--exclude-standard").splitlines())
+    lost = [
+        name
+        for name in tracked
+        if name.startswith(("plugins/", "roles/", "playbooks/", "meta/")) and (ROOT / name).is_file()
+        and name not in files
+    ]  # fmt: skip
+    if lost:
+        raise GateFailed("the artifact lacks:\n" + "\n".join(sorted(lost)))
+    return f"{len(files)} files, {artifact().stat().st_size // 1024} KiB"
+
+
+def importer() -> str:
+    """galaxy-importer takes the artifact, and warns of nothing."""
+    bin_ = virtual_environment("importer")
+    said = run(
+        bin_ / "python", "-m", "galaxy_importer.main", artifact(),
+        cwd=artifact().parent, env={"PATH": f"{bin_}:{os.environ['PATH']}"},
+    )  # fmt: skip
+    warnings = [line for line in said.splitlines() if line.startswith(("WARNING", "ERROR"))]
+    if warnings:
+        raise GateFailed("galaxy-importer says:\n" + "\n".join(warnings))
+    return "no warnings"
+
+
+def builder() -> str:
+    """An execution environment can be built of what meta/execution-environment.yml names."""
+    bin_ = tools()
+    said = run(bin_ / "ansible-builder", "introspect", "--sanitize", unpacked().parents[2])
+    told = yaml.safe_load(said[said.index("---") :])
+    if not any("pyvmomi" in line for line in told.get("python") or ()):
+        raise GateFailed(f"ansible-builder does not see the collection's Python requirements:\n{said}")
+    return f"{len(told['python'])} Python, {len(told.get('system') or ())} system requirements"
+
+
+def _newest_python() -> tuple[str, str]:
+    """A Python for the newest ansible-core and its version. Raises: Skipped."""
+    places = [os.environ.get("NEWEST_PYTHON", ""), "python3.13", "python3.12", "python3.14"]
+    places += sorted(glob.glob(os.path.expanduser("~/.pyenv/versions/3.1[23].*/bin/python3")), reverse=True)
+    for place in places:
+        path = place and shutil.which(place)
+        if not path:
+            continue
+        try:
+            return path, run(path, "-c", "import sys; print('%d.%d' % sys.version_info[:2])").strip()
+        except GateFailed:  # a shim of pyenv for a version that is not set
+            continue
+    raise Skipped("no Python 3.12 or newer is here, which the newest ansible-core wants: name one by NEWEST_PYTHON")
+
+
+class Skipped(Exception):
+    """A gate cannot be run on this machine; the message says why."""
+
+
+def _on_tested() -> tuple[Path, str]:
+    import sys
+
+    return MAIN, "%d.%d" % sys.version_info[:2]
+
+
+def _on_newest() -> tuple[Path, str]:
+    python, version = _newest_python()
+    return virtual_environment("newest", python=python), version
+
+
+def _sanity(where: Callable[[], tuple[Path, str]]) -> str:
+    bin_, python = where()
+    if any(unpacked().glob("tests/sanity/ignore*")):
+        raise GateFailed("there is an ignore file for the sanity tests; there shall be none")
+    said = ansible_test(unpacked(), "sanity", "--venv", bin_=bin_, python=python, path=[tools()])
+    if "not found" in said:
+        raise GateFailed(f"a sanity test did not run:\n{said}")
+    return f"{len(re.findall(r'^Running sanity test', said, re.MULTILINE))} tests on Python {python}"
+
+
+def _units(where: Callable[[], tuple[Path, str]]) -> str:
+    bin_, python = where()
+    said = ansible_test(source(), "units", "--venv", bin_=bin_, python=python)
+    return re.findall(r"=+ (\d+ passed.*?) =+", said)[-1]
+
+
+def _integration(where: Callable[[], tuple[Path, str]]) -> str:
+    bin_, python = where()
+    lab = os.environ.get("BONNEVILLE_LAB", str(BUILD / "lab"))
+    (source() / "tests" / "integration" / "integration_config.yml").write_text(f"---\nlab_binary: {lab}\n")
+    targets = sorted(
+        path.parent.name
+        for path in (ROOT / "tests" / "integration" / "targets").glob("*/aliases")
+        if "hidden" not in path.read_text()
+    )
+    ansible_test(source(), "integration", "--venv", *targets, bin_=bin_, python=python)
+    return f"{len(targets)} targets: {', '.join(targets)}"
+
+
+GATES: dict[str, Callable[[], str]] = {
+    "ruff": ruff,
+    "mypy": mypy,
+    "imports": imports,
+    "go": go,
+    "changelog": changelog,
+    "contents": contents,
+    "documents": documents,
+    "lint": lint,
+    "importer": importer,
+    "builder": builder,
+    "sanity": lambda: _sanity(_on_tested),
+    "units": lambda: _units(_on_tested),
+    "integration": lambda: _integration(_on_tested),
+    "sanity-newest": lambda: _sanity(_on_newest),
+    "units-newest": lambda: _units(_on_newest),
+    "integration-newest": lambda: _integration(_on_newest),
+}
