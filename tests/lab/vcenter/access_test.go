@@ -190,3 +190,26 @@ func TestSessionCountsFromItsLogin(t *testing.T) {
 		t.Error("a session that made no call has outlived its end:", err)
 	}
 }
+
+func TestWithoutTheRightToReadOnlyNamesAreTold(t *testing.T) {
+	b := newBench(t)
+	ref := b.importOVA("seen")
+	b.vc.Switch(vcenter.Switches{Deny: &[]string{"System.Read"}})
+	spec := types.PropertyFilterSpec{
+		PropSet:   []types.PropertySpec{{Type: "VirtualMachine", PathSet: []string{"name", "config.uuid"}}},
+		ObjectSet: []types.ObjectSpec{{Obj: ref}},
+	}
+	res, err := methods.RetrievePropertiesEx(b.ctx, b.client, &types.RetrievePropertiesEx{
+		This: b.client.ServiceContent.PropertyCollector, SpecSet: []types.PropertyFilterSpec{spec}})
+	b.must(err)
+	object := res.Returnval.Objects[0]
+	if len(object.PropSet) != 1 || object.PropSet[0].Val != "seen" {
+		t.Error("told:", object.PropSet)
+	}
+	if len(object.MissingSet) != 1 || object.MissingSet[0].Path != "config.uuid" {
+		t.Fatal("not told:", object.MissingSet)
+	}
+	if fault, ok := object.MissingSet[0].Fault.Fault.(*types.NoPermission); !ok || fault.PrivilegeId != "System.Read" {
+		t.Error(object.MissingSet[0].Fault.Fault)
+	}
+}

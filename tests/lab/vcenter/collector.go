@@ -106,6 +106,43 @@ func (w *waiter) stop() {
 	}
 }
 
+// RetrievePropertiesEx reads. Of an object that the user may view and not read,
+// vCenter tells name and parent, and of each other property that it may not be read.
+func (m *collectorMethods) RetrievePropertiesEx(ctx *simulator.Context, req *types.RetrievePropertiesEx) soap.HasFault {
+	v := m.enter(ctx)
+	res := m.collector(ctx).RetrievePropertiesEx(ctx, req)
+	body, ok := res.(*methods.RetrievePropertiesExBody)
+	if !ok || body.Res == nil || body.Res.Returnval == nil || !v.switches.denies(systemRead) {
+		return res
+	}
+	for i := range body.Res.Returnval.Objects {
+		hide(&body.Res.Returnval.Objects[i])
+	}
+	return res
+}
+
+const systemRead = "System.Read"
+
+// unread are the types of what the services themselves are made of, and tasks, which
+// need no privilege on anything in the inventory.
+var unread = map[string]bool{"ServiceInstance": true, "SessionManager": true, "Task": true}
+
+func hide(object *types.ObjectContent) {
+	if unread[object.Obj.Type] {
+		return
+	}
+	var seen []types.DynamicProperty
+	for _, p := range object.PropSet {
+		if p.Name == "name" || p.Name == "parent" {
+			seen = append(seen, p)
+			continue
+		}
+		object.MissingSet = append(object.MissingSet, types.MissingProperty{Path: p.Name, Fault: types.LocalizedMethodFault{
+			Fault: &types.NoPermission{Object: &object.Obj, PrivilegeId: systemRead}}})
+	}
+	object.PropSet = seen
+}
+
 // CancelWaitForUpdates ends a wait with RequestCanceled.
 func (m *collectorMethods) CancelWaitForUpdates(ctx *simulator.Context, req *types.CancelWaitForUpdates) soap.HasFault {
 	v := m.enter(ctx)

@@ -47,7 +47,7 @@ func (m *poolMethods) ImportVApp(ctx *simulator.Context, req *types.ImportVApp) 
 	l.State = types.HttpNfcLeaseStateInitializing
 	ctx.Session.Registry.Put(l)
 	v.leases.Store(leaseID(l.Self), l)
-	task := taskSpec{method: "ImportVApp", entity: m.Self, newName: spec.ConfigSpec.Name, failed: l.abort}
+	task := taskSpec{method: "ImportVApp", entity: m.Self, newName: spec.ConfigSpec.Name, ended: l.begun}
 	v.run(task, simple(func(ctx *simulator.Context) types.BaseMethodFault { return l.begin(ctx, m.Self, req, spec) }))
 	return &methods.ImportVAppBody{Res: &types.ImportVAppResponse{Returnval: l.Self}}
 }
@@ -113,8 +113,17 @@ func (l *lease) begin(ctx *simulator.Context, pool types.ManagedObjectReference,
 	})
 	l.timer = time.AfterFunc(leaseSeconds*time.Second, l.timeout)
 	l.mu.Unlock()
-	l.set(ctx, []types.PropertyChange{{Name: "info", Val: *info}, {Name: "state", Val: types.HttpNfcLeaseStateReady}})
+	l.set(ctx, []types.PropertyChange{{Name: "info", Val: *info}})
 	return nil
+}
+
+// begun is the end of the task that makes the VM.
+func (l *lease) begun(ctx *simulator.Context, fault types.BaseMethodFault) {
+	if fault != nil {
+		l.abort(ctx, fault)
+		return
+	}
+	l.set(ctx, []types.PropertyChange{{Name: "state", Val: types.HttpNfcLeaseStateReady}})
 }
 
 func (l *lease) set(ctx *simulator.Context, changes []types.PropertyChange) {

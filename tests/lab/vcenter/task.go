@@ -24,8 +24,8 @@ type taskSpec struct {
 	method  string // SOAP name
 	entity  mo.Reference
 	newName string // the name that it gives, for rules
-	// failed, if set, is told of a fault, the work's own or a rule's.
-	failed func(ctx *simulator.Context, fault types.BaseMethodFault)
+	// ended, if set, is told how it ended: by its own fault, by a rule's, or by none.
+	ended func(ctx *simulator.Context, fault types.BaseMethodFault)
 }
 
 // run starts a task and returns its reference.
@@ -41,8 +41,8 @@ func (v *VCenter) run(spec taskSpec, work job) types.ManagedObjectReference {
 			{Name: "info.state", Val: types.TaskInfoStateRunning},
 		})
 		result, fault, message := v.execute(ctx, task, rule, work)
-		if fault != nil && spec.failed != nil {
-			spec.failed(ctx, fault)
+		if spec.ended != nil {
+			spec.ended(ctx, fault)
 		}
 		v.finish(ctx, task, result, fault, message)
 	}()

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.templates import seats
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import NotFound
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import NotFound, PermissionMissing
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import (
     OFF,
     ON,
@@ -173,6 +173,23 @@ def test_a_scope_that_is_gone(session: Session) -> None:
 def test_vms_that_are_gone_are_left_out(tree: Lab, session: Session) -> None:
     wanted = [vm["moid"] for vm in tree.state()["vms"] if vm["folder"].startswith("tree/a")]
     assert set(read_vms(session, [*wanted, NOWHERE])) == set(wanted)
+
+
+@pytest.fixture
+def unreadable(scripted_lab: Lab) -> Iterator[None]:
+    """The user sees what there is, and may read none of it."""
+    scripted_lab.control("POST", "/switch", {"deny": ["System.Read"]})
+    yield
+    scripted_lab.control("POST", "/switch", {"deny": []})
+
+
+@pytest.mark.usefixtures("unreadable")
+def test_a_vm_that_may_not_be_read_does_not_pass_for_somebody_elses(tree: Lab, session: Session) -> None:
+    words = (
+        r"Cannot read the inventory: the privilege System\.Read is missing on VirtualMachine '.*' \(vm-\d+\)\. Grant"
+    )
+    with pytest.raises(PermissionMissing, match=words):
+        read_scope(session, folders=[folder(session, "tree")])
 
 
 # The cost -------------------------------------------------------------------------------
