@@ -67,8 +67,9 @@ class Problems:
         self._ignored = frozenset(ignored)
 
     def add(self, error: BonnevilleError) -> None:
-        """Keep an error until ``settle``."""
-        self.errors.append(error)
+        """Keep an error until ``settle``; what several services have in common is told once."""
+        if all(error.message != known.message for known in self.errors):
+            self.errors.append(error)
 
     def refuse(self, key: str, owner: str, name: str, mark: Mark | None, why: str, next_step: str) -> None:
         """A key cannot be honoured: an error, or a warning where the user listed it or what it is part of."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.options import DETERMINISTIC
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import Problems, wrong
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Tree
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Mark, Tree
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate import extension
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.honour import honoured
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.support import SERVICE
@@ -99,7 +99,8 @@ def _choose(name: str, service: Tree, attached: Any, networks: Mapping[str, Tree
     if len(ordered) > 1:
         entry = SERVICE["networks"]
         problems.refuse("networks", "service", name, mark, f"{', '.join(ordered)}: {entry.why}", entry.instead)
-    named = [one for one in ordered if networks.get(one, {}).keys() & {"external", extension.NAME}]
+    tops: Mapping[str, Mapping[str, Any]] = networks
+    named = [one for one in ordered if tops.get(one, {}).get("external") or extension.NAME in tops.get(one, {})]
     return str(next(iter([*named, *ordered])))
 
 
@@ -112,5 +113,5 @@ def _mac(name: str, service: Tree, inner: Tree | None, own: Mapping[str, Any], p
     return {"mac_address": given[0]} if given else {}
 
 
-def _where(service: Tree) -> Any:
+def _where(service: Tree) -> Mark:
     return service.where(extension.NAME)

@@ -332,6 +332,13 @@ def test_ignoring_what_is_never_refused_is_an_error() -> None:
     assert message == "Cannot ignore the key 'biuld': it is none that is refused. Did you mean build."
 
 
+def test_what_services_have_in_common_is_told_once() -> None:
+    (message,) = messages(
+        "services: {a: {image: a, networks: [n]}, b: {image: b, networks: [n]}}\nnetworks: {n: {internal: true}}\n"
+    )
+    assert message.startswith("Cannot honour internal of network 'n': compose.yaml:2: ")
+
+
 def test_an_ignored_build_leaves_the_image() -> None:
     found = load("services: {web: {image: a, build: .}}", ignore_unsupported=["build"])
     assert found.service("web").options == {"image": "a"}
