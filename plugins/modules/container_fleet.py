@@ -128,6 +128,13 @@ options:
     description: Let O(prune) remove all containers of a fleet whose files name no service.
     type: bool
     default: false
+  remove_volumes:
+    description:
+      - Also remove named volumes, with all that is on them. With O(state=absent) those of the files and those that the
+        removed containers had. With O(prune) those that the removed containers had and the files name no longer.
+      - External volumes stay in any case.
+    type: bool
+    default: false
   allowed_folders:
     description:
       - The only VM folders that the fleet may be in, themselves or below. Any other is an error.
@@ -332,6 +339,7 @@ FLEET = ArgSpec(
         "prune": {"type": "bool", "default": False},
         "max_prune": {"type": "int", "default": 10},
         "allow_empty": {"type": "bool", "default": False},
+        "remove_volumes": {"type": "bool", "default": False},
         "allowed_folders": _TEXTS,
         "allowed_datastores": _TEXTS,
         "allowed_networks": _TEXTS,

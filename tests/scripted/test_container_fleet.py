@@ -520,3 +520,31 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_done(
     refused = fleet(text, ok=False, **options)
     assert refused["failed"] and told in refused["msg"], refused["msg"]
     assert not {"CreateFolder", "InstantClone_Task"} & set(scripted_lab.calls())
+
+
+# Volumes -----------------------------------------------------------------------
+
+WITH_VOLUME = f"""
+    services:
+      db: {{image: {WEB}, environment: {{VERSION: "@"}}, volumes: [data:/data], deploy: {{update_config: {{failure_action: rollback}}}}}}
+    volumes:
+      data: {{x-bonneville: {{size_gb: 1}}}}
+"""
+
+
+def test_a_volume_survives_an_update_a_rollback_and_a_removal(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    fleet(WITH_VOLUME)
+    fleet(WITH_VOLUME.replace("@", "2"))
+    broken = {
+        "match": f"{name}-db~1",
+        "script": [{"phase": "failed", "reason": {"code": "disk_full", "message": "no space"}}],
+    }
+    with scripted_lab.scripted(broken):
+        assert fleet(WITH_VOLUME.replace("@", "3"), ok=False)["failed"]
+    assert not fleet(WITH_VOLUME.replace("@", "2"))["changed"]
+    fleet(state="absent")
+    again = fleet(WITH_VOLUME, check=True, state="absent", remove_volumes=True)
+    assert again["plan"]["removed_volumes"] == [f"{name}_data"]
+    gone = fleet(WITH_VOLUME, state="absent", remove_volumes=True)
+    assert ("remove", f"{name}_data") in kinds(gone)
+    assert not fleet(WITH_VOLUME, state="absent", remove_volumes=True)["changed"]

@@ -19,6 +19,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.depl
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import container_vms
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf, remove_volumes
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
     REMOVE,
     UNCHANGED,
@@ -38,6 +39,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.plan imp
     plan_fleet,
     record_names,
     settle_jobs,
+    unused_volumes,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.plan_document import (
     PlanDocument,
@@ -51,6 +53,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import p
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress, silent
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import Turns
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.fcd import find_disks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folders import (
     make_folder,
     remove_empty,
@@ -73,11 +76,15 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waitin
 
 @dataclass(frozen=True, kw_only=True)
 class View:
-    """A fleet before anything is changed: what is to be done, and the document of it."""
+    """A fleet before anything is changed: what is to be done, and the document of it.
+
+    ``volumes`` are the disks that go, by name.
+    """
 
     fleet: Fleet
     layout: Layout
     plan_document: PlanDocument
+    volumes: tuple[str, ...] = ()
 
     @property
     def removes_folder(self) -> bool:
@@ -92,7 +99,7 @@ class View:
 
     @property
     def has_work(self) -> bool:
-        return bool(self.layout.plan.work) or self.removes_folder
+        return bool(self.layout.plan.work or self.volumes) or self.removes_folder
 
     @property
     def waits(self) -> bool:
@@ -126,11 +133,17 @@ def look(session: Session, fleet: Fleet) -> View:
         refine=refine,
         planner=lambda seen, held: plan_fleet(fleet, seen, held),
     )
+    unused = unused_volumes(fleet, layout.seen) if fleet.remove_volumes else ()
+    disks = find_disks(session, datastores=layout.seen.scope.datastores, names=unused) if unused else ()
+    volumes = tuple(sorted({disk.name for disk in disks}))
     left = () if fleet.prune else tuple(one.vm.name for one in orphans(fleet, layout.seen))
     return View(
         fleet=fleet,
         layout=layout,
-        plan_document=document(layout.plan, fleet=fleet.name, folder=fleet.folder, orphans=left),
+        plan_document=document(
+            layout.plan, fleet=fleet.name, folder=fleet.folder, orphans=left, removed_volumes=volumes
+        ),
+        volumes=volumes,
     )
 
 
@@ -165,6 +178,7 @@ class _FleetRun:
         self._services: dict[str, ServiceRun] = {}
         self._blocked: dict[str, str] = {}
         self._folder_removed = False
+        self._volume_errors: dict[str, BonnevilleError] = {}
 
     def carry_out(self, plan: Plan) -> None:
         """The lease is for changes; a run that only waits for what is on its way needs none."""
@@ -191,6 +205,7 @@ class _FleetRun:
             run.done.seconds |= outcome.done.seconds
             run.done.statuses |= outcome.done.statuses
             run.done.errors |= outcome.done.errors
+        run.done.errors |= self._volume_errors
         for name, why in self._blocked.items():
             run.done.errors[f"service {name}"] = _not_started(self._fleet, name, why)
             run.done.vms |= {
@@ -218,6 +233,7 @@ class _FleetRun:
             turns=Turns(fleet.desired.manner.clones_per_template, on_return=watch.wake),
             tally=Tally(self._progress, total=len(layout.plan.work)),
             roster=self._roster(),
+            shelf=Shelf(self._session, layout.stock),
             manner=fleet.desired.manner,
             datacenter=layout.seen.datacenter.path,
             folder=layout.seen.folder.moid if layout.seen.folder else "",
@@ -283,6 +299,11 @@ class _FleetRun:
         )
         tasks = remove_empty(self._session, {moid: name for moid, name in names.items() if name in old})
         wait_for_tasks(self._session, tasks, deadline=Deadline(60.0), watch=watch)
+        if self._view.volumes and not self._errors():
+            gone = remove_volumes(
+                self._session, self._view.volumes, datastores=seen.scope.datastores, deadline=Deadline(60.0)
+            )
+            self._volume_errors = {f"volume {name}": error for name, error in gone.items() if error}
         if self._view.removes_folder and not self._errors():
             folder = Folder(moid=lease.folder, path=fleet.folder)
             # The lock goes with it: whoever waits for it finds no folder then, and makes its own.

@@ -26,9 +26,10 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import HEALTHY, STARTED, Service
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.values import at_least, invalid
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import DEFAULT_SIZE_MB, Wish
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InvalidOption, Several
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import order, project
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import FleetService, Project
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import FleetService, Project, Volume
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import clean_path
 
 Load = Callable[[str], Project]
@@ -40,7 +41,8 @@ class Fleet:
     """A fleet that is wanted, or with ``absent`` wanted no more.
 
     ``desired`` has its services as plans are made from them. ``own_folder``
-    tells that the folder is the fleet's alone, to be removed with it.
+    tells that the folder is the fleet's alone, to be removed with it;
+    ``remove_volumes`` that volumes go with the containers that had them.
     """
 
     project: Project
@@ -51,6 +53,7 @@ class Fleet:
     prune: bool = False
     max_prune: int = 10
     allow_empty: bool = False
+    remove_volumes: bool = False
     expected: str = ""
     lock_timeout: float = 300.0
 
@@ -84,16 +87,18 @@ def read_fleet(params: Mapping[str, Any], load: Load) -> Fleet:
         resource_pool=params["resource_pool"] or found.places.get("resource_pool", ""),
         datastore=params["datastore"] or found.places.get("datastore", ""),
     )
-    check_allowed(params, services, places)
+    wishes = {volume.key: _wish(volume) for volume in found.volumes}
+    check_allowed(params, services, places, wishes)
     return Fleet(
         project=found,
-        desired=Desired(services=services, places=places, manner=_manner(params)),
+        desired=Desired(services=services, places=places, manner=_manner(params), volumes=wishes),
         owner=params["owner"],
         absent=absent,
         own_folder=folder.rpartition("/")[2] == found.name,
         prune=params["prune"],
         max_prune=at_least("max_prune", params["max_prune"], 0),
         allow_empty=params["allow_empty"],
+        remove_volumes=params["remove_volumes"],
         expected=params["expected_plan"] or "",
         lock_timeout=float(at_least("lock_timeout", params["lock_timeout"], 0)),
     )
@@ -138,12 +143,14 @@ def read_services(found: Project, params: Mapping[str, Any], *, folder: str) -> 
     return tuple(services)
 
 
-def check_allowed(params: Mapping[str, Any], services: Iterable[Service], places: Places) -> None:
+def check_allowed(
+    params: Mapping[str, Any], services: Iterable[Service], places: Places, wishes: Mapping[str, Wish]
+) -> None:
     """Refuse every place that is not on its list, all of them together. What is not named cannot be vouched for."""
     chosen = tuple(services)
     used: dict[str, set[str]] = {"folders": {places.folder}}
     if chosen:
-        used["datastores"] = {places.datastore}
+        used["datastores"] = {places.datastore, *(wish.datastore or places.datastore for wish in wishes.values())}
         used["networks"] = {str(one.spec.options.get("network", "")) for one in chosen if one.spec}
         used["templates"] = {one.spec.template for one in chosen if one.spec}
     errors: list[BonnevilleError] = []
@@ -191,6 +198,15 @@ def _spec(one: FleetService, params: Mapping[str, Any]) -> ContainerSpec:
         return spec
     carried = tuple(File(target=file.target, content=file.content, mode=file.mode) for file in one.contents)
     return replace(spec, files=(*(spec.files or ()), *carried))
+
+
+def _wish(volume: Volume) -> Wish:
+    return Wish(
+        name=volume.name,
+        size_mb=DEFAULT_SIZE_MB if volume.size_gb is None else volume.size_gb * 1024,
+        external=volume.external,
+        datastore=volume.datastore,
+    )
 
 
 def _manner(params: Mapping[str, Any]) -> Manner:

@@ -22,6 +22,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
     Service,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Survey
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import named_volumes
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Wish, disk_name
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     ForeignVm,
@@ -74,6 +76,16 @@ def orphans(fleet: Fleet, seen: Survey) -> tuple[Orphan, ...]:
     return tuple(
         Orphan(vm=vm) for vm in members(fleet, seen) if vm.marks.service not in known and vm.marks.owner == fleet.owner
     )
+
+
+def unused_volumes(fleet: Fleet, seen: Survey) -> tuple[str, ...]:
+    """The names of disks that go with the containers that had them; an external one never does."""
+    wishes = fleet.desired.volumes
+    leaving = members(fleet, seen) if fleet.absent else tuple(one.vm for one in orphans(fleet, seen) if fleet.prune)
+    volumes = {volume for vm in leaving for volume in named_volumes(vm.marks.applied.options)}
+    volumes = volumes | wishes.keys() if fleet.absent else volumes - wishes.keys()
+    found = {disk_name(fleet.name, one, wishes) for one in volumes if not wishes.get(one, Wish()).external}
+    return tuple(sorted(found))
 
 
 def resized(seen: Survey) -> dict[str, str]:

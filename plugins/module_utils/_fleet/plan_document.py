@@ -62,6 +62,8 @@ class PlanDocument:
                 causes = sorted({cause for entry in entries for cause in _causes(section, entry)})
                 named = f" ({', '.join(causes)})" if causes else ""
                 parts.append(f"{_SIGNS[section]} {len(entries)} {section}{named}")
+        if self.content["removed_volumes"]:
+            parts.append(f"- {len(self.content['removed_volumes'])} volume with all that is on it")
         return ", ".join(parts) or "= 0 unchanged"
 
 
@@ -69,11 +71,14 @@ def canonical(content: Mapping[str, Any]) -> bytes:
     return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def document(plan: Plan, *, fleet: str, folder: str, orphans: Iterable[str] = ()) -> PlanDocument:
+def document(
+    plan: Plan, *, fleet: str, folder: str, orphans: Iterable[str] = (), removed_volumes: Iterable[str] = ()
+) -> PlanDocument:
     """A plan as a document: each container once, in the section of the most that is done to it.
 
     Args:
         orphans: names of containers that the files name no longer and that stay.
+        removed_volumes: names of the disks that go, with all that is on them.
     """
     by_container: dict[tuple[str, str], list[Action]] = {}
     for action in plan.actions:
@@ -89,6 +94,7 @@ def document(plan: Plan, *, fleet: str, folder: str, orphans: Iterable[str] = ()
         "folder": folder,
         "counts": {section: len(entries) for section, entries in sections.items()},
         "orphans": sorted(orphans),
+        "removed_volumes": sorted(removed_volumes),
         **sections,
     }
     # As JSON carries it, so that what is returned is what was counted.
@@ -136,7 +142,7 @@ def differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
             found.append(f"{name}: was {old[name][0]}, is {new[name][0]}")
         elif old[name][1] != new[name][1]:
             found.append(f"{name}: is {new[name][0]} as before, with other values")
-    for key in ("fleet", "folder", "orphans"):
+    for key in ("fleet", "folder", "orphans", "removed_volumes"):
         if before.get(key) != after.get(key):
             found.append(f"{key}: was {before.get(key)}, is {after.get(key)}")
     return found

@@ -27,13 +27,18 @@ def done_actions(report: FleetReport) -> list[Action]:
 
 def actions(report: FleetReport) -> list[dict[str, Any]]:
     found = [action.document() for action in done_actions(report)]
+    found += [
+        {"action": REMOVE, "name": name, "reason": "remove_volumes is set, and no container has it any more"}
+        for name in report.view.volumes
+        if f"volume {name}" not in report.report.errors
+    ]
     if report.view.removes_folder:
         found.append({"action": REMOVE, "name": report.view.fleet.folder, "reason": "the fleet's folder is empty"})
     return found
 
 
 def changed(report: FleetReport) -> bool:
-    return bool(done_actions(report)) or report.view.removes_folder
+    return bool(actions(report))
 
 
 def difference(report: FleetReport) -> tuple[dict[str, Any], dict[str, Any]]:

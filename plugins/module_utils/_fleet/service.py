@@ -14,6 +14,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.appl
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Manner
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
     CREATE,
     RECREATE,
@@ -44,6 +45,7 @@ class Common:
     turns: Turns
     tally: Tally
     roster: Roster | None
+    shelf: Shelf
     manner: Manner
     datacenter: str
     folder: str
@@ -124,6 +126,7 @@ class ServiceRun:
             on_begun=self._has_begun,
             roster=common.roster,
             tally=common.tally,
+            shelf=common.shelf,
         )
         done = carry_out(
             common.session,
@@ -173,7 +176,7 @@ class ServiceRun:
                 self._watch.until(lambda: False, Deadline(how.delay))
             errors |= switch.undo(
                 self._common.session, made[start : start + width], outcome.done.vms, watch=self._watch,
-                roster=self._common.roster, seconds=self._common.manner.timeout,
+                roster=self._common.roster, shelf=self._common.shelf, seconds=self._common.manner.timeout,
             )  # fmt: skip
         for error in causes.values():
             _add(error, f"so service '{self._service.name}' is back to what ran before")
