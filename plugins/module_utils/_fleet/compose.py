@@ -138,11 +138,13 @@ def _fleet_name(name: str, model: Tree, directory: str) -> str:
 
 
 def _volumes(fleet: str, found: Sequence[Translated], around: Surroundings) -> tuple[Volume, ...]:
-    """The named volumes that a service mounts."""
+    """The named volumes, those too that no chosen service mounts: what a file still names is not to be pruned."""
     problems = around.problems
+    mounted = {volume for one in found for volume in one.volumes}
     volumes = []
-    for key in sorted({volume for one in found for volume in one.volumes}):
-        tree = honoured(around.section("volumes")[key], "volume", key, problems)
+    for key, written in sorted(around.section("volumes").items()):
+        # Of an unmounted one only its name counts, so nothing of it has to be honoured.
+        tree = honoured(written, "volume", key, problems if key in mounted else Problems())
         own = extension.read(tree, "volume", key, problems)
         external = bool(tree.get("external"))
         if external and "size_gb" in own:

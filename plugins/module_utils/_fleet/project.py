@@ -97,6 +97,7 @@ class Volume:
 class Project:
     """A whole fleet.
 
+    ``volumes`` are all that the files name, mounted by a service or not.
     ``places`` are the ``folder``, ``datastore`` and ``resource_pool`` that the
     files name for it, by these names. ``warnings`` name every key that is
     ignored because the user said so.

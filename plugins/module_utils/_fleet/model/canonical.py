@@ -54,7 +54,7 @@ def pairs(value: Any, mark: Mark) -> Tree:
 
 def _entries(tree: Tree, key: str) -> list[tuple[str, Any]]:
     section = tree.get(key)
-    return [(name, value) for name, value in section.items() if not name.startswith("x-")] if section else []
+    return list(section.items()) if section else []
 
 
 def _resource(value: Any, mark: Mark, base: str) -> Tree:

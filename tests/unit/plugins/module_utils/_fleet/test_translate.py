@@ -255,6 +255,7 @@ def test_volumes() -> None:
         Volume(key="data", name="shop_data", size_gb=5, labels={"a": "b", "c": ""}),
         Volume(key="named", name="its-own", size_gb=5),
         Volume(key="old", name="old", external=True),
+        Volume(key="unused", name="shop_unused", size_gb=5),
     )
 
 
@@ -345,3 +346,9 @@ def test_variables_are_above_the_dotenv() -> None:
     files = {".env": "A=file\nB=${A}\nC=file"}
     found = service("image: '${A}-${B}-${C}-${N}-${COMPOSE_PROJECT_NAME}'", files, variables={"A": "given", "N": 5})
     assert found.options["image"] == "given-given-file-5-shop"
+
+
+def test_names_may_begin_as_fields_of_ones_own_do() -> None:
+    found = load("services: {x-web: {image: a, ports: ['80:80'], volumes: ['x-v:/v']}}\nvolumes: {x-v: }\n")
+    assert found.service("x-web").options["published_ports"] == ["80:80/tcp"]
+    assert [volume.name for volume in found.volumes] == ["shop_x-v"]
