@@ -38,7 +38,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
     Service,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.tally import Count, Tally
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import Stock
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress

@@ -2,28 +2,27 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A run from what is wanted to what stands: survey, plan, prepare, apply, and the report."""
+"""A run from what is wanted to what stands: survey, plan, prepare, apply, and the report.
+
+What only a run that changes something needs is imported by such a run: most
+runs find nothing to do, and each of them compiles what it imports.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.absent import check_rights
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done, carry_out
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Desired
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.placing import all_seats, prepare
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import container_vms
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.report import describe
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import RECREATE, REMOVE, Plan
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Refine, Survey, survey
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import Stock, take_stock
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.templates import all_seats
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     ContainerFailed,
@@ -36,6 +35,9 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadli
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import read_scope, read_vms
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+
+if TYPE_CHECKING:
+    from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 
 # What a job's output may be in a result; all of it stands in the log port's file until its VM is removed.
 _OUTPUT_LINES = 10_000
@@ -100,7 +102,7 @@ class Layout:
 
     seen: Survey
     plan: Plan
-    builds: tuple[Build, ...]
+    builds: tuple[Build, ...] = ()
     stock: Stock = field(default_factory=Stock)
 
 
@@ -129,10 +131,16 @@ def lay_out(
     """
     seen = survey(session, services=desired.services, places=desired.places, make_folder=make_folder, refine=refine)
     specs = [service.spec for service in seen.services if service.spec]
-    places = all_seats(seen, sorted({spec.template for spec in specs}))
+    places = all_seats(seen.scope, sorted({spec.template for spec in specs}))
     held = {(spec.template, spec.image): places[spec.template].image_ids(spec.image) for spec in specs}
     planned = planner(seen, held)
     planned.check()
+    if not planned.work and not any(spec.volumes for spec in specs):
+        return Layout(seen=seen, plan=planned)
+    from ansible_collections.bonneville.vsphere.plugins.module_utils._container.absent import check_rights
+    from ansible_collections.bonneville.vsphere.plugins.module_utils._container.placing import prepare
+    from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import take_stock
+
     builds = prepare(planned, seen, places)
     check_rights(session, Plan(actions=planned.of(RECREATE, REMOVE)))
     stock = take_stock(session, plan=planned, builds=builds, seen=seen, wishes=desired.volumes)
@@ -151,10 +159,11 @@ def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progre
     """
     layout = lay_out(session, desired)
     planned = layout.plan
-    run = Run(session, desired, layout, progress)
     waits = any(action.waits for action in planned.actions) or not desired.manner.detach
-    if (planned.work or waits) and guard(planned, run.carry_out):
-        return run.report()
+    if planned.work or waits:
+        run = Run(session, desired, layout, progress)
+        if guard(planned, run.carry_out):
+            return run.report()
     return as_it_stands(planned)
 
 
@@ -168,6 +177,8 @@ class Run:
     """What a run that changes something keeps on its way; ``done`` is what it did."""
 
     def __init__(self, session: Session, desired: Desired, layout: Layout, progress: Progress) -> None:
+        from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done
+
         self._session = session
         self._desired = desired
         self._layout = layout
@@ -177,6 +188,8 @@ class Run:
         self.done = Done()
 
     def carry_out(self, planned: Plan) -> None:
+        from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import carry_out
+
         self.done = carry_out(
             self._session,
             planned,
@@ -225,6 +238,9 @@ class Run:
     def _jobs(
         self, vms: tuple[ContainerVm, ...], documents: Mapping[str, dict[str, Any]], errors: dict[str, BonnevilleError]
     ) -> None:
+        from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
+        from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
+
         paths = [vm.log_path for vm in vms]
         logs = last_lines(self._session, paths, datacenter=self._seen.datacenter.path, lines=_OUTPUT_LINES)
         for vm in vms:

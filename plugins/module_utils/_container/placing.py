@@ -35,28 +35,9 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.temp
     check_image,
     check_size,
     check_swap_space,
-    seats,
-    template_names,
 )
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, NotFound
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import placement
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import unknown
-
-
-def all_seats(seen: Survey, templates: Iterable[str]) -> dict[str, Seats]:
-    """The places of each template that is named. Raises NotFound for one that has no VM at all."""
-    known = template_names(seen.scope)
-    for name in templates:
-        if not known:
-            raise NotFound(
-                "Cannot find the template",
-                obj=name,
-                why="there is no template at all in its folder",
-                next_step="Make it with photon_template, or name its folder in template_folder",
-            )
-        if name not in known:
-            raise unknown("template", name, known)
-    return {name: seats(seen.scope, name) for name in sorted(set(templates))}
 
 
 def prepare(plan: Plan, seen: Survey, places: Mapping[str, Seats]) -> tuple[Build, ...]:

@@ -22,11 +22,13 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     AgentUnsupported,
     BonnevilleError,
     CapacityShort,
+    NotFound,
     SealBroken,
     TemplateUnusable,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol, sealing
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import ON, Scope, VmFacts
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import unknown
 
 TEMPLATE_FOLDER = "bonneville-templates"
 """Where template VMs are made and looked for, unless the user names another folder."""
@@ -100,6 +102,22 @@ class Seats:
 def template_names(scope: Scope) -> tuple[str, ...]:
     """The names of all templates that were read, for the help in an error."""
     return tuple(sorted({_mark(vm, marks_of.KEY_TEMPLATE) for vm in scope.vms if _is_template(vm)}))
+
+
+def all_seats(scope: Scope, templates: Iterable[str]) -> dict[str, Seats]:
+    """The places of each template that is named. Raises NotFound for one that has no VM at all."""
+    known = template_names(scope)
+    for name in templates:
+        if not known:
+            raise NotFound(
+                "Cannot find the template",
+                obj=name,
+                why="there is no template at all in its folder",
+                next_step="Make it with photon_template, or name its folder in template_folder",
+            )
+        if name not in known:
+            raise unknown("template", name, known)
+    return {name: seats(scope, name) for name in sorted(set(templates))}
 
 
 def seats(scope: Scope, template: str) -> Seats:

@@ -19,7 +19,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.mark
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.mounts import NamedVolume
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import REMOVE, Plan
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Survey
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Wish, disk_name
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock, Wish, disk_name
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     Ambiguous,
     BonnevilleError,
@@ -43,16 +43,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 _WHAT = "Cannot give the container its volume"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Stock:
-    """The disks of a run. ``names`` says what a container's volumes are called as disks: by the container's
-    name and the volume's. ``missing`` are still to be made: by name, the datastore's moid and MiB."""
-
-    names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    disks: Mapping[str, FirstClassDisk] = field(default_factory=dict)
-    missing: Mapping[str, tuple[str, int]] = field(default_factory=dict)
 
 
 def named_volumes(options: Mapping[str, object]) -> tuple[str, ...]:
