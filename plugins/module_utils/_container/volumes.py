@@ -12,7 +12,6 @@ wish removes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity
@@ -113,7 +112,7 @@ def take_stock(
     disks |= {name: ones[0] for name, ones in found.items()}
     _raise(_in_use(session, [disk for disk in disks.values() if disk.consumers and disk.id not in own]))
     missing = {
-        disk: (_datastore(wish, seen.scope) or build.request.datastore, wish.size_mb)
+        disk: (_datastore(wish, seen.scope) or build.request.datastore or build.seat.datastores[0], wish.size_mb)
         for build in builds
         for volume, disk in names.get(build.final_name, {}).items()
         if disk not in disks and (wish := wishes.get(volume, Wish()))
