@@ -474,7 +474,7 @@ def test_secrets_are_in_no_plan_and_their_change_is(fleet: Fleet, name: str) -> 
 def test_two_runs_at_once_do_not_mix(scripted_lab: Lab, fleet: Fleet, session: Session, name: str) -> None:
     folder = f"bonneville-containers/{name}"
     place = ensure_folder(session, datacenter=find_datacenter(session), path=folder).moid
-    with held(session, lambda: place, holder=me("other"), name=name, patience=0.0, on_lost=lambda: None):
+    with held(session, lambda: place, holder=me("other"), name=name, patience=0.0, on_lost=lambda: None, seconds=60.0):
         refused = fleet(ONE, lock_timeout=0, ok=False)
         assert refused["error_code"] == "locked" and refused["holder"].startswith("other at ")
         assert not there(scripted_lab, name)

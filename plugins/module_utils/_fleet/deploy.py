@@ -17,6 +17,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.depl
     as_it_stands,
     lay_out,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.discovery import publish
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import container_vms
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf, remove_volumes
@@ -51,6 +52,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.service 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.stages import Stage, go_through
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress, silent
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import lease
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import Turns
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.fcd import find_disks
@@ -60,13 +62,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folder
     remove_folder,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import Scope
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lease import (
-    LOCK,
-    Lease,
-    current_time,
-    held,
-    me,
-)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Folder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
@@ -123,7 +118,7 @@ def look(session: Session, fleet: Fleet) -> View:
 
     def refine(services: tuple[Service, ...], scope: Scope) -> tuple[Service, ...]:
         vms = container_vms(scope).ours
-        now = current_time(session) if may_have_outlived(fleet, vms) else None
+        now = lease.current_time(session) if may_have_outlived(fleet, vms) else None
         return settle_jobs(fleet, services, vms, scope, vcenter=session.instance_uuid, now=now)
 
     layout = lay_out(
@@ -162,7 +157,7 @@ def deploy_fleet(session: Session, fleet: Fleet, *, guard: Guard, progress: Prog
     view = look(session, fleet)
     check_expected(view.plan_document, fleet.expected)
     run = _FleetRun(session, view, progress)
-    if (view.has_work or view.waits) and guard(view.layout.plan, run.carry_out):
+    if (view.has_work or view.waits or run.roster_is_outdated) and guard(view.layout.plan, run.carry_out):
         return run.report()
     return FleetReport(view=view, report=as_it_stands(view.layout.plan))
 
@@ -186,15 +181,16 @@ class _FleetRun:
         with SharedWatch(self._session, keys=(protocol.KEY_STATUS,)) as watch:
             if not self._view.has_work:
                 self._go_through(watch)
+                self._publish(watch)
                 return
-            with held(
-                self._session, self._folder, holder=me(fleet.owner), name=fleet.name, patience=fleet.lock_timeout,
-                on_lost=watch.end,
-            ) as lease:  # fmt: skip
+            with lease.held(
+                self._session, self._folder, holder=lease.me(fleet.owner), name=fleet.name,
+                patience=fleet.lock_timeout, on_lost=watch.end, seconds=lease.SECONDS,
+            ) as mine:  # fmt: skip
                 self._view = look(self._session, fleet)
                 check_expected(self._view.plan_document, fleet.expected)
                 self._go_through(watch)
-                self._tidy(lease, watch.part())
+                self._tidy(mine, watch.part())
 
     def report(self) -> FleetReport:
         """Read what stands now, once for all."""
@@ -218,6 +214,18 @@ class _FleetRun:
             blocked=dict(self._blocked),
             folder_removed=self._folder_removed,
         )
+
+    @property
+    def roster_is_outdated(self) -> bool:
+        """Whether a VM has to be told anew who belongs to the fleet, as when someone removed one of them by hand."""
+        roster = self._roster()
+        return roster is not None and bool(roster.outdated())
+
+    def _publish(self, watch: SharedWatch) -> None:
+        """Upkeep that changes no container, so it is no part of the plan."""
+        roster = self._roster()
+        if roster is not None and roster.outdated():
+            publish(self._session, roster, deadline=Deadline(60.0), watch=watch.part(), heard=False)
 
     def _folder(self) -> str:
         """The fleet's folder, made where it is missing; a teardown makes none."""
@@ -290,7 +298,7 @@ class _FleetRun:
         with suppress(InUse):  # it is there already
             make_folder(self._session, parent=seen.folder.moid, name=name)
 
-    def _tidy(self, lease: Lease, watch: Watch) -> None:
+    def _tidy(self, mine: lease.Lease, watch: Watch) -> None:
         """Remove records that tell nothing any more, and with the last of a fleet its folder."""
         seen, fleet = self._view.layout.seen, self._fleet
         names = record_names(fleet, seen.scope)
@@ -305,10 +313,10 @@ class _FleetRun:
             )
             self._volume_errors = {f"volume {name}": error for name, error in gone.items() if error}
         if self._view.removes_folder and not self._errors():
-            folder = Folder(moid=lease.folder, path=fleet.folder)
+            folder = Folder(moid=mine.folder, path=fleet.folder)
             # The lock goes with it: whoever waits for it finds no folder then, and makes its own.
             self._folder_removed = remove_folder(
-                self._session, datacenter=seen.datacenter, folder=folder, spare=[lease.moid], watch=watch
+                self._session, datacenter=seen.datacenter, folder=folder, spare=[mine.moid], watch=watch
             )
 
     def _errors(self) -> list[BonnevilleError]:
@@ -316,7 +324,7 @@ class _FleetRun:
 
 
 def _is_ours(name: str) -> bool:
-    return name == LOCK or name.startswith(finished.PREFIX)
+    return name == lease.LOCK or name.startswith(finished.PREFIX)
 
 
 def _not_started(fleet: Fleet, name: str, why: str) -> DependencyFailed:

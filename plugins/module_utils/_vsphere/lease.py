@@ -90,7 +90,7 @@ def held(
     name: str,
     patience: float,
     on_lost: Callable[[], None],
-    seconds: float = SECONDS,
+    seconds: float,
 ) -> Iterator[Lease]:
     """Hold the lease of a folder for the time of the block, and give signs of life meanwhile.
 

@@ -33,7 +33,7 @@ def folder(session: Session, request: pytest.FixtureRequest) -> Callable[[], str
 
 
 def hold(session: Session, folder: Callable[[], str], *, holder: str = "first", patience: float = 0.0, **more: object):
-    options = {"name": "shop", "on_lost": lambda: None, **more}
+    options = {"name": "shop", "on_lost": lambda: None, "seconds": SECONDS, **more}
     return held(session, folder, holder=holder, patience=patience, **options)  # type: ignore[arg-type]
 
 
