@@ -25,8 +25,8 @@ options:
   phase:
     description:
       - Containers in one of these phases.
-      - V(thawed), V(network), V(pulling), V(creating) and V(starting) are on the way up, V(running), V(created) and
-        V(exited) are Docker's, V(failed) is a container that could not be brought up.
+      - V(thawed), V(network), V(pulling), V(volumes), V(creating) and V(starting) are on the way up, V(running),
+        V(created) and V(exited) are Docker's, V(failed) is a container that could not be brought up.
       - V(stopping) and V(stopped) are on the way down and off, V(suspended) is the VM's state. With V(booting) the
         guest came up minutes ago at most and its agent has not spoken since, with V(silent) it should have long ago.
     type: list
@@ -35,6 +35,7 @@ options:
       - thawed
       - network
       - pulling
+      - volumes
       - creating
       - starting
       - running

@@ -349,6 +349,8 @@ options:
       - V(TARGET) is a volume that lives and goes with the VM.
       - V(FILE:TARGET:ro) carries a file of the host that runs the task into the container. Other bind mounts are
         refused, since the container's host is its own VM.
+      - V(NAME:TARGET) is refused. A named volume is a disk that outlives its container and belongs to a fleet; use
+        M(bonneville.vsphere.container_fleet).
     type: list
     elements: str
   mounts:
