@@ -9,6 +9,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.appl
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import read_comparisons
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.deploy import lay_out
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import (
+    REMOVE,
     Desired,
     Manner,
     Places,
@@ -36,13 +37,14 @@ def deploy_fleet(
     services: Mapping[str, Mapping[str, Any] | None],
     volumes: Mapping[str, Wish] | None = None,
     seconds: float = 120.0,
+    on_failure: str = REMOVE,
 ) -> Done:
     """Bring a fleet's services to their options (``replicas`` and ``state`` among them); None removes a service."""
     wanted = tuple(_service(fleet, template, name, options) for name, options in services.items())
     desired = Desired(
         services=wanted,
         places=Places(folder=DEFAULT_FOLDER, template_folder=TEMPLATE_FOLDER),
-        manner=Manner(timeout=seconds, healthy_seconds=seconds),
+        manner=Manner(timeout=seconds, healthy_seconds=seconds, on_failure=on_failure),
         volumes=volumes or {},
     )
     layout = lay_out(session, desired)

@@ -182,7 +182,8 @@ class _Run:
     def make(self, folder: Callable[[], str]) -> None:
         """Clone all that is to be made, but for those whose way could not be cleared."""
         wanted = [build for name, build in self._builds.items() if name not in self.done.errors]
-        self.done.errors |= self._shelf.make(wanted, deadline=self._deadline, watch=self._watch)
+        names = [build.final_name for build in wanted]
+        self.done.errors |= self._shelf.make(names, deadline=self._deadline, watch=self._watch)
         wanted = [build for build in wanted if build.final_name not in self.done.errors]
         if not wanted:
             return
@@ -197,8 +198,8 @@ class _Run:
             turns=self._part.turns,
             on_clone=self._cloned,
         )
-        made = [build for build in wanted if build.final_name not in self.done.errors]
-        failed = self._shelf.attach(made, self.done.vms, deadline=self._cleanup, watch=self._watch)
+        made = {name: moid for name, moid in self.done.vms.items() if name not in self.done.errors}
+        failed = self._shelf.attach(made, deadline=self._cleanup, watch=self._watch)
         self.done.errors |= failed
         self._follows = {name: one for name, one in self._follows.items() if name not in failed}
 
@@ -240,11 +241,15 @@ class _Run:
 
     def listen(self) -> None:
         """Wait for all guests at once, those included that are on their way already."""
+        found = {action.name: vm.moid for action in self._plan.of(UNCHANGED, ADOPT) if (vm := action.vm)}
+        self.done.errors |= self._shelf.attach(found, standing=True, deadline=self._cleanup, watch=self._watch)
         for action in self._plan.of(UNCHANGED, ADOPT):
             awaits_end = (
                 not self._manner.detach and action.kind == UNCHANGED and action.vm and action.vm.phase == "running"
             )
-            if action.vm and action.name not in self._follows and (action.waits or action.kind == ADOPT or awaits_end):
+            if action.name in self.done.errors or action.name in self._follows:
+                continue
+            if action.vm and (action.waits or action.kind == ADOPT or awaits_end):
                 before = action.vm.status if action.vm.booting else None
                 self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=before)
         follow_all(self._watch, list(self._follows.values()), between=self._between)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The way of volumes from VM to VM: made, taken from what is replaced, attached to what is new, and back if it fails."""
+"""The way of volumes from VM to VM: made, taken from what is replaced, attached to what is new, or back again."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.down import attempt
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import holder_error, named_volumes
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock
@@ -49,12 +48,12 @@ class Shelf:
         self._missing = dict(stock.missing)
         self._released: dict[str, tuple[FirstClassDisk, ...]] = {}  # by the moid of the VM that had them
 
-    def make(self, builds: Iterable[Build], *, deadline: Deadline, watch: Watch) -> Errors:
+    def make(self, containers: Iterable[str], *, deadline: Deadline, watch: Watch) -> Errors:
         """Make the disks that these containers lack; what failed, by the containers' names."""
         wanted = {
-            disk: (build.final_name, self._missing[disk])
-            for build in builds
-            for disk in self._names.get(build.final_name, {}).values()
+            disk: (name, self._missing[disk])
+            for name in containers
+            for disk in self._names.get(name, {}).values()
             if disk in self._missing and disk not in self._disks
         }
         if not wanted:
@@ -83,30 +82,26 @@ class Shelf:
         outcome = reconfigure_all(self._session, changes, deadline=deadline, names=known, watch=watch)
         return {moid: error for moid, error in outcome.items() if error}
 
-    def attach(self, builds: Iterable[Build], vms: Mapping[str, str], *, deadline: Deadline, watch: Watch) -> Errors:
-        """Attach their volumes to new VMs, and tell their guests which disk is which; what failed, by name.
+    def attach(self, vms: Mapping[str, str], *, standing: bool = False, deadline: Deadline, watch: Watch) -> Errors:
+        """Attach their volumes to VMs, and tell their guests which disk is which; what failed, by name.
 
         Args:
             vms: the VMs' moids by the containers' names.
+            standing: an earlier run made the VMs, and may have attached disks before it ended.
         """
-        wanted = {
-            vms[build.final_name]: build
-            for build in builds
-            if build.final_name in vms and self._names.get(build.final_name)
-        }
-        if not wanted:
+        names = {moid: name for name, moid in vms.items() if self._names.get(name)}
+        if not names:
             return {}
-        names = {moid: build.final_name for moid, build in wanted.items()}
         disks = {
             moid: {key: self._disks[disk] for key, disk in self._names[name].items()} for moid, name in names.items()
         }
-        failed = self._attach(
-            {moid: tuple(dict.fromkeys(each.values())) for moid, each in disks.items()}, names, deadline, watch
-        )
-        uuids = {
-            moid: {disk.fcd_id: disk.uuid for disk in hardware.disks if disk.fcd_id}
-            for moid, hardware in read_hardware(self._session, [moid for moid in wanted if moid not in failed]).items()
+        there = self._uuids(names) if standing else {}
+        lacking = {
+            moid: tuple(dict.fromkeys(disk for disk in each.values() if disk.id not in there.get(moid, {})))
+            for moid, each in disks.items()
         }
+        failed = self._attach(lacking, names, deadline, watch)
+        uuids = self._uuids(moid for moid in names if moid not in failed)
         changes: dict[str, Change] = {}
         for moid, found in uuids.items():
             told = {key: found.get(disk.id, "") for key, disk in disks[moid].items()}
@@ -123,6 +118,13 @@ class Shelf:
         names = {vm.moid: vm.name for vm in vms if self._released.get(vm.moid)}
         wanted = {moid: self._released.pop(moid) for moid in names}
         return self._attach(wanted, names, deadline, watch)
+
+    def _uuids(self, moids: Iterable[str]) -> dict[str, dict[str, str]]:
+        """The uuids of the First Class Disks that VMs have, by the VM's moid and the disk's id."""
+        return {
+            moid: {disk.fcd_id: disk.uuid for disk in hardware.disks if disk.fcd_id}
+            for moid, hardware in read_hardware(self._session, moids).items()
+        }
 
     def _attach(
         self,

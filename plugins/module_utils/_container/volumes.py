@@ -13,10 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import UNDER_WAY
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.mounts import NamedVolume
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import REMOVE, Plan
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
+    ADOPT,
+    RECREATE,
+    REMOVE,
+    UNCHANGED,
+    Action,
+    Plan,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Survey
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock, Wish, disk_name
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
@@ -89,17 +97,21 @@ def take_stock(
         NotFound: an external one does not exist.
     """
     check_writers(plan, wishes)
+    takers = [(build.action, build.request.datastore or build.seat.datastores[0]) for build in builds]
+    # What an earlier run made and did not finish may still wait for its disks.
+    takers += [(action, "") for action in plan.of(ADOPT, UNCHANGED) if action.vm and action.vm.phase in UNDER_WAY]
     names = {
-        build.final_name: {
-            volume.name: disk_name(build.action.identity.fleet, volume.name, wishes) for volume in build.spec.volumes
+        action.identity.name: {
+            volume.name: disk_name(action.identity.fleet, volume.name, wishes) for volume in action.service.spec.volumes
         }
-        for build in builds
-        if build.spec.volumes
+        for action, _ in takers
+        if action.service.spec and action.service.spec.volumes
     }
     if not names:
         return Stock()
-    holding = [build for build in builds if build.action.vm and named_volumes(build.action.vm.marks.applied.options)]
-    held = _held(session, [build.action.vm.moid for build in holding if build.action.vm], seen.scope)
+    giving = [action.vm for action in (*plan.of(RECREATE, REMOVE), *(action for action, _ in takers)) if action.vm]
+    holding = [vm.moid for vm in giving if named_volumes(vm.marks.applied.options)]
+    held = _held(session, list(dict.fromkeys(holding)), seen.scope)
     wanted = {disk for disks in names.values() for disk in disks.values()}
     disks = {disk.name: disk for disk in held if disk.name in wanted}
     unknown = sorted(wanted - disks.keys())
@@ -107,17 +119,27 @@ def take_stock(
     found: dict[str, list[FirstClassDisk]] = {}
     for disk in find_disks(session, datastores=usable, names=unknown):
         found.setdefault(disk.name, []).append(disk)
+    # Who has a disk that another container is to get is known to give it up.
     own = frozenset(disk.id for disk in held)
     _raise([*_twice(found), *_lacking(unknown, found, wishes)])
     disks |= {name: ones[0] for name, ones in found.items()}
     _raise(_in_use(session, [disk for disk in disks.values() if disk.consumers and disk.id not in own]))
     missing = {
-        disk: (_datastore(wish, seen.scope) or build.request.datastore or build.seat.datastores[0], wish.size_mb)
-        for build in builds
-        for volume, disk in names.get(build.final_name, {}).items()
+        disk: (_datastore(wish, seen.scope) or datastore, wish.size_mb)
+        for action, datastore in takers
+        if datastore
+        for volume, disk in names.get(action.identity.name, {}).items()
         if disk not in disks and (wish := wishes.get(volume, Wish()))
     }
-    return Stock(names=names, disks=disks, missing=missing)
+    # A disk is made before the VM that is to have it: what is under way without one can only be made again.
+    hopeless = {action.identity.name for action, datastore in takers if not datastore and _lacks(action, names, disks)}
+    return Stock(
+        names={name: each for name, each in names.items() if name not in hopeless}, disks=disks, missing=missing
+    )  # fmt: skip
+
+
+def _lacks(action: Action, names: Mapping[str, Mapping[str, str]], disks: Mapping[str, FirstClassDisk]) -> bool:
+    return any(disk not in disks for disk in names.get(action.identity.name, {}).values())
 
 
 def _datastore(wish: Wish, scope: Scope) -> str:
