@@ -107,9 +107,11 @@ class Keeper:
 
     def withdraw(self, moids: Iterable[str]) -> None:
         """No name leads to these any more, before anything is done to them."""
-        for moid in moids:
+        leaving = list(moids)
+        for moid in leaving:
             self._change(moid, named=False)
-        self._publish()
+        if leaving:
+            self._publish()
 
     def off(self, outcomes: Mapping[str, BonnevilleError | None]) -> None:
         """These are off now, unless there was an error."""

@@ -140,11 +140,9 @@ class Roster:
         for service in self._services | {one.service for one in self.members.values()}:
             for name in (service, *self._aliases.get(service, ())):
                 names.setdefault(name.lower(), set())
-            for name in (one.name for one in self.members.values() if one.service == service):
-                names.setdefault(name.lower(), set())
         for one in self._present:
             for name in (one.service, *self._aliases.get(one.service, ()), one.name) if one.named else ():
-                names[name.lower()].add(one.address)
+                names.setdefault(name.lower(), set()).add(one.address)
         listed = {address for addresses in names.values() for address in addresses}
         others = {one.address for one in self._present} - listed
         return Peers(

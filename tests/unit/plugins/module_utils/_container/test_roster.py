@@ -31,7 +31,7 @@ def test_names_lead_to_every_replica_and_to_each_alone() -> None:
 @pytest.mark.parametrize("phase", ["exited", "created", "failed", "stopping"])
 def test_what_does_not_run_reaches_the_others_and_has_no_name(phase: str) -> None:
     peers = Roster(services=["job"], vms=[fleet_vm("job", "", "10.0.0.3", phase=phase)]).peers
-    assert peers.names == {"job": (), "shop-job": ()}
+    assert peers.names == {"job": ()}
     assert peers.addresses == ("10.0.0.3",)
 
 
