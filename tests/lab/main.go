@@ -15,7 +15,7 @@ import (
 const usage = `usage: lab COMMAND [OPTIONS]
 
   serve          run a vCenter with its control API until SIGTERM or SIGINT
-  ova FILE KIND  write an OVA that boots guests of the kind (docker or scripted)
+  ova FILE KIND  write an OVA that boots guests of the kind (docker, vm or scripted)
 
 'lab serve -h' lists the options.
 `

@@ -26,6 +26,7 @@ type settings struct {
 	engine    string
 	cache     string
 	readyFile string
+	frozenFor time.Duration
 }
 
 // ready is what the lab says once it serves.
@@ -42,10 +43,12 @@ type ready struct {
 	Network    string             `json:"network"`
 	Hosts      []string           `json:"hosts"`
 	Guests     string             `json:"guests"`
-	// Subnet is where docker guests have their addresses; the first 126 are free
-	// for static ones.
+	// Subnet is where docker guests and VMs have their addresses; the first 126 are
+	// free for static ones.
 	Subnet  string   `json:"subnet"`
 	Private *private `json:"private,omitempty"`
+	// Accelerator is what runs the processors of guests of kind vm: kvm or tcg.
+	Accelerator string `json:"accelerator,omitempty"`
 }
 
 // private is the part of the registry that asks for a login.
@@ -70,9 +73,10 @@ func parse(args []string) (*settings, error) {
 	f.BoolVar(&o.Trace, "trace", false, "keep SOAP requests and answers for GET /traffic")
 	f.BoolVar(&o.InheritExtraConfig, "inherit-extraconfig", true, "instant clones start with their source's extraConfig")
 	f.IntVar(&s.delayMS, "delay", 0, "milliseconds that every SOAP call takes longer")
-	f.StringVar(&s.guests, "guests", "docker", "kind of guests: docker or scripted")
+	f.StringVar(&s.guests, "guests", "docker", "kind of guests: docker, vm or scripted")
 	f.StringVar(&s.engine, "engine", "", "Docker engine of docker guests (default: the machine's, else one of the lab's own)")
-	f.StringVar(&s.cache, "cache", "", "directory of what docker guests are built from (default: below --dir)")
+	f.StringVar(&s.cache, "cache", "", "directory of what guests are built from (default: below --dir)")
+	f.DurationVar(&s.frozenFor, "frozen-for", 0, "how long templates of kind vm shall seem to have been frozen when they are cloned")
 	f.StringVar(&s.readyFile, "ready-file", "", "file to write the ready message to, beside standard output")
 	if err := f.Parse(args); err != nil {
 		return nil, err
@@ -81,8 +85,10 @@ func parse(args []string) (*settings, error) {
 	switch {
 	case f.NArg() > 0:
 		return nil, fmt.Errorf("unexpected %q", f.Arg(0))
-	case s.guests != "docker" && s.guests != "scripted":
+	case s.guests != "docker" && s.guests != "vm" && s.guests != "scripted":
 		return nil, fmt.Errorf("no guests of kind %q", s.guests)
+	case s.frozenFor != 0 && s.guests != "vm":
+		return nil, errors.New("--frozen-for needs guests of kind vm")
 	case o.Hosts < 1 || o.Clusters < 1:
 		return nil, errors.New("a lab needs a host and a cluster")
 	}
@@ -172,6 +178,9 @@ type inside struct {
 func makeInside(ctx context.Context, s *settings, r *ready) (*inside, error) {
 	if s.guests == "scripted" {
 		return &inside{kind: scripted.New(), end: func() error { return nil }}, nil
+	}
+	if s.guests == "vm" {
+		return vmGuests(ctx, s, r)
 	}
 	return dockerGuests(ctx, s, r)
 }

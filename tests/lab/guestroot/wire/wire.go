@@ -54,3 +54,25 @@ type LeaseAnswer struct {
 
 // RebootCode is the exit code by which init asks for a reboot.
 const RebootCode = 64
+
+// A guest of kind vm reaches the lab over two virtio-serial ports instead.
+const (
+	// Port carries one request at a time: a line with an id and a Request, answered
+	// by a line with the same id and an Answer.
+	Port = "bonneville.rpc"
+	// ToolsPort is held by the guest's vmtoolsd, which tells its addresses and runs
+	// what the lab asks it to: lines of Tools.
+	ToolsPort = "bonneville.tools"
+	// Ports is where the guest finds both.
+	Ports = "/dev/virtio-ports"
+)
+
+// Tools is a line on ToolsPort. With Run it is an order of the lab's, and its answer
+// bears the same ID; with neither it tells the guest's addresses.
+type Tools struct {
+	ID        int      `json:"id,omitempty"`
+	Run       []string `json:"run,omitempty"`
+	Code      int      `json:"code"`
+	Out       string   `json:"out,omitempty"`
+	Addresses []string `json:"addresses,omitempty"`
+}

@@ -1,0 +1,109 @@
+package vm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"bonneville.vsphere/lab/guest"
+)
+
+// free is a number on the SCSI bus that no further disk has.
+func (m *machine) free() int {
+	for id := 1; ; id++ {
+		if _, taken := m.further[id]; !taken {
+			return id
+		}
+	}
+}
+
+// AttachDisk gives a machine a further disk, at once if it runs, else when it does.
+func (k *Kind) AttachDisk(ctx context.Context, id string, d guest.Disk) error {
+	k.mu.Lock()
+	if k.extra[id] == nil {
+		k.extra[id] = map[string]guest.Disk{}
+	}
+	if _, have := k.extra[id][d.UUID]; have {
+		k.mu.Unlock()
+		return fmt.Errorf("disk %s is attached already", d.UUID)
+	}
+	k.extra[id][d.UUID] = d
+	m := k.machines[id]
+	k.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	m.state.Lock()
+	defer m.state.Unlock()
+	if m.process == nil {
+		return nil
+	}
+	if err := m.plug(ctx, d); err != nil {
+		k.mu.Lock()
+		delete(k.extra[id], d.UUID)
+		k.mu.Unlock()
+		return err
+	}
+	return nil
+}
+
+func (m *machine) plug(ctx context.Context, d guest.Disk) error {
+	number := m.free()
+	err := m.process.qmp.do(ctx, "blockdev-add", map[string]any{
+		"driver": "raw", "node-name": node(d.UUID), "cache": map[string]any{"no-flush": true},
+		"file": map[string]any{"driver": "file", "filename": d.File},
+	})
+	if err != nil {
+		return err
+	}
+	err = m.process.qmp.do(ctx, "device_add", map[string]any{
+		"driver": "scsi-hd", "id": device(d.UUID), "bus": "scsi.0", "scsi-id": number, "drive": node(d.UUID),
+		"serial": serial(d.UUID),
+	})
+	if err != nil {
+		return errors.Join(err, m.process.qmp.do(ctx, "blockdev-del", map[string]any{"node-name": node(d.UUID)}))
+	}
+	m.further[number] = d
+	return nil
+}
+
+// DetachDisk takes a further disk away.
+func (k *Kind) DetachDisk(ctx context.Context, id, uuid string) error {
+	k.mu.Lock()
+	if _, have := k.extra[id][uuid]; !have {
+		k.mu.Unlock()
+		return fmt.Errorf("no disk %s is attached to %s", uuid, id)
+	}
+	delete(k.extra[id], uuid)
+	m := k.machines[id]
+	k.mu.Unlock()
+	if m == nil {
+		return nil
+	}
+	m.state.Lock()
+	defer m.state.Unlock()
+	for number, d := range m.further {
+		if d.UUID == uuid {
+			delete(m.further, number)
+			if m.process != nil {
+				return m.unplug(ctx, d)
+			}
+		}
+	}
+	return nil
+}
+
+func (m *machine) unplug(ctx context.Context, d guest.Disk) error {
+	heard, stop := m.process.qmp.listen()
+	defer stop()
+	if err := m.process.qmp.do(ctx, "device_del", map[string]any{"id": device(d.UUID)}); err != nil {
+		return err
+	}
+	err := m.process.qmp.until(ctx, heard, func(e event) (bool, error) {
+		return e.Event == "DEVICE_DELETED" && e.Data.Device == device(d.UUID), nil
+	})
+	if err != nil {
+		return err
+	}
+	return m.process.qmp.do(ctx, "blockdev-del", map[string]any{"node-name": node(d.UUID)})
+}
