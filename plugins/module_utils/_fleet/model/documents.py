@@ -35,6 +35,7 @@ _FLOAT = re.compile(
 )
 # An alias costs one line and may stand for thousands: files that unfold to more than this are refused.
 _MOST_NODES = 100_000
+_DEEPEST = 100
 
 
 @functools.lru_cache(maxsize=1)
@@ -68,6 +69,8 @@ def read_documents(file: str, text: str) -> list[Document]:
         raise _invalid(file, line, error.problem or str(error)) from error
     except yaml.YAMLError as error:
         raise _invalid(file, 0, str(error).splitlines()[0]) from error
+    except RecursionError as error:
+        raise _invalid(file, 0, "it is nested too deep") from error
     found = [_Builder(file).document(node) for node in nodes if (node.tag, node.value) != (_PLAIN, "")]
     if not found:
         raise mistake("Cannot use the Compose file", file, None, "it is empty", "Write at least 'services: {}'")
@@ -110,6 +113,8 @@ class _Builder:
         self._built += 1
         if self._built > _MOST_NODES:
             raise self._error(node, "its aliases unfold to too many values", "Use fewer aliases")
+        if len(self._open) > _DEEPEST:
+            raise self._error(node, "it is nested too deep", "Write it flatter")
         if node in self._open:
             raise self._error(node, "an anchor holds itself", "Break the circle")
         if node.tag == OVERRIDE:

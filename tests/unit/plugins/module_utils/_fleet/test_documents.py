@@ -97,6 +97,8 @@ def test_documents_of_one_file() -> None:
         ("a: [!reset 1]\n", "compose.yaml:1: !reset stands before a key's value only"),
         ("b: {<<: [1]}\n", "compose.yaml:1: only a mapping can be merged by '<<'"),
         ("a: \x07\n", "special characters are not allowed"),
+        ("a: " + "[" * 150 + "]" * 150, "compose.yaml:1: it is nested too deep"),
+        ("a: " + "[" * 5000 + "]" * 5000, "it is nested too deep"),
     ],
 )
 def test_bad_yaml(text: str, told: str) -> None:
