@@ -1,0 +1,171 @@
+"""The repository of fleets in examples/, run as AWX runs it: by ansible-runner, with AWX's variables alone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.lab import ROOT, Lab, running_lab
+from tests.support.modules import ansible_environment
+from tests.support.vsphere import connected, freeze_template
+
+pytestmark = pytest.mark.timeout(900)  # whole playbooks, each in processes of its own
+
+REPOSITORY = ROOT / "examples" / "gitops-repo"
+# What AWX's VMware credential sets; the port and the CA are the lab's own.
+AWX = ("VMWARE_HOST", "VMWARE_USER", "VMWARE_PASSWORD", "VMWARE_PORT", "SSL_CERT_FILE")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """What became of a job: ansible-runner's status and return code, and what was printed."""
+
+    status: str
+    code: int
+    output: str
+
+
+Play = Callable[..., Job]
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with running_lab(guests="scripted", hosts=3) as lab:
+        with connected(lab) as session:
+            freeze_template(session, lab, name="photon", images=("registry.example.com/shop/web:1.4",))
+        # Jobs end; all others run.
+        ended = {"phase": "exited", "container": {"state": "exited", "exit_code": 0}}
+        lab.control("POST", "/scripted", [{"match": "shop-migrate*", "script": [{"phase": "running"}, ended]}])
+        yield lab
+
+
+@pytest.fixture(autouse=True)
+def cleared(lab: Lab) -> Iterator[None]:
+    """Each test begins with a vCenter without containers."""
+    yield
+    for name in sorted(containers(lab)):
+        lab.control("POST", f"/vms/{name}/destroy")
+
+
+@pytest.fixture
+def project(tmp_path: Path, lab: Lab) -> Path:
+    """ansible-runner's directory, the repository being its project."""
+    shutil.copytree(REPOSITORY, tmp_path / "project")
+    (tmp_path / "env").mkdir()
+    variables = {**ansible_environment(), "ANSIBLE_CONFIG": str(tmp_path / "project" / "ansible.cfg")}
+    variables |= {name: lab.environment[name] for name in AWX} | {"VMWARE_VALIDATE_CERTS": "true"}
+    (tmp_path / "env" / "envvars").write_text(json.dumps(variables))
+    return tmp_path
+
+
+def command(project: Path, playbook: str, variables: dict[str, Any] | None = None, *arguments: str) -> list[str]:
+    """ansible-runner's call. It keeps a command line that it was given for the calls after it, so each has its own."""
+    line = [sys.executable, "-m", "ansible_runner", "run", str(project), "-p", f"playbooks/{playbook}.yml"]
+    line += ["--inventory", str(project / "project" / "inventory")]
+    words = [*(["-e", json.dumps(variables)] if variables else []), *arguments]
+    (project / "env" / "cmdline").write_text(shlex.join(words))
+    return line
+
+
+@pytest.fixture
+def play(project: Path) -> Play:
+    def run(playbook: str, variables: dict[str, Any] | None = None, *arguments: str) -> Job:
+        done = subprocess.run(
+            command(project, playbook, variables, *arguments), capture_output=True, text=True, timeout=300, check=False
+        )
+        newest = max((project / "artifacts").iterdir(), key=lambda path: path.stat().st_mtime)
+        return Job(
+            status=(newest / "status").read_text(),
+            code=done.returncode,
+            output=(newest / "stdout").read_text() + done.stderr,
+        )
+
+    return run
+
+
+def containers(lab: Lab) -> set[str]:
+    return {vm["name"] for vm in lab.state()["vms"] if vm["extra_config"].get("bonneville.kind") == "container"}
+
+
+SHOP = {"shop-web-0", "shop-web-1", "shop-worker", "shop-migrate", "shop-db", "shop-cache"}
+EDGE = {"edge-proxy", "edge-app-0", "edge-app-1", "edge-app-2"}
+
+
+def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, lab: Lab) -> None:
+    repository = project / "project"
+    planned = play("plan", None, "--check")
+    assert planned.status == "successful", planned.output
+    assert containers(lab) == set(), "a plan changed something"
+    plan = json.loads((repository / "plans" / "shop.json").read_text())
+    assert plan["counts"]["create"] == len(SHOP)
+
+    applied = play("apply")
+    assert applied.status == "successful", applied.output
+    assert containers(lab) == SHOP | EDGE, applied.output
+    assert containers(lab) == SHOP | EDGE
+    assert play("drift").status == "successful"
+
+    compose = repository / "fleets" / "edge" / "compose.yaml"
+    compose.write_text(compose.read_text().replace("replicas: 3", "replicas: 1"))
+    refused = play("apply")
+    assert refused.status == "failed", "a plan that nobody reviewed was carried out"
+    assert containers(lab) == SHOP | EDGE
+    assert play("plan").status == "successful"
+    assert play("apply").status == "successful"
+    assert containers(lab) == SHOP | {"edge-proxy", "edge-app-0"}
+
+    shutil.rmtree(repository / "fleets" / "edge")
+    assert play("prune").status == "successful"
+    assert containers(lab) == SHOP
+    assert play("destroy", {"container_fleet_teardown_name": "shop"}).status == "successful"
+    assert containers(lab) == set()
+
+
+def test_a_bad_fleet_does_not_stop_the_others(project: Path, play: Play, lab: Lab) -> None:
+    (project / "project" / "fleets" / "edge" / "compose.yaml").write_text("services: {app: {image: a, build: .}}\n")
+    done = play("deploy")
+    assert done.status == "failed"
+    assert "1 of 2 fleets failed: edge" in done.output
+    assert containers(lab) == SHOP
+    answers = {"fleet": "shop", "container_fleet_prune": "false", "container_fleet_max_prune": "5"}
+    again = play("deploy_one", answers)
+    assert "changed=0" in again.output.replace("\x1b[0m", ""), again.output
+
+
+def test_a_cancelled_job_leaves_no_session_and_the_next_one_ends_it(project: Path, play: Play, lab: Lab) -> None:
+    sessions = lab.state()["sessions"]
+    slow = {"match": "edge-*", "script": [{"after_ms": 60_000, "phase": "running"}]}
+    with lab.scripted(slow):
+        job = subprocess.Popen(command(project, "deploy"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        until(lambda: containers(lab) == EDGE - {"edge-proxy"}, job)  # which waits for the others
+        job.send_signal(signal.SIGTERM)
+        job.wait(timeout=60)
+    until(lambda: lab.state()["sessions"] == sessions)
+    for name in EDGE - {"edge-proxy"}:  # what the guests were told to take their time for
+        lab.control("POST", f"/vms/{name}/destroy")
+    ended = {"phase": "exited", "container": {"state": "exited", "exit_code": 0}}
+    with lab.scripted({"match": "shop-migrate*", "script": [{"phase": "running"}, ended]}):
+        done = play("deploy")
+    assert done.status == "successful", done.output
+    assert containers(lab) == SHOP | EDGE
+    assert not [path for path in lab.state()["folders"] if "_lock" in path]
+
+
+def until(condition: Callable[[], bool], job: subprocess.Popen[bytes] | None = None) -> None:
+    """Ask the lab until it is so; what it waits for has no event to tell it."""
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come about"
+        assert job is None or job.poll() is None, "the job ended by itself"
+        time.sleep(0.1)
