@@ -19,7 +19,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/$(BUILD)/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup setup-parts demo test unit scripted e2e lab-test lab bench bench-full clean
+.PHONY: help setup setup-parts demo check docs release test unit scripted e2e lab-test lab bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -27,11 +27,16 @@ help: ## list the targets
 demo: setup ## bring up the lab, build templates, run containers as VMs, remove them all
 	@$(BIN)/python -m tests.demo
 
-test: setup ## every test: pure, over real SOAP, and end to end with real Docker guests
-	@echo "== the lab itself: go vet and go test"
-	@cd tests/lab && go=$$(../setup/go.sh) && $$go vet ./... && $$go test ./...
+test: setup ## every gate and every test: pure, over real SOAP, and end to end with real Docker guests
+	@echo "== the gates"
+	@$(BIN)/python -m tests.gates
+	@echo "== the lab itself: go test"
+	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
 	@echo "== the collection: pure, over real SOAP, and end to end"
 	@$(PYTEST) tests/unit tests/scripted tests/e2e
+
+check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity"
+	@$(BIN)/python -m tests.gates $(GATES)
 
 unit: setup-python ## only the pure tests, in seconds
 	@$(PYTEST) tests/unit

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.gates.gates import GATES, Skipped
-from tests.gates.places import GateFailed
+from tests.gates.places import WORK, GateFailed
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
@@ -19,6 +19,7 @@ def main(names: list[str]) -> int:
     if unknown:
         console.print(f"[red]No gate is called {', '.join(unknown)}.[/] There are: {', '.join(GATES)}.")
         return 2
+    WORK.mkdir(parents=True, exist_ok=True)
     table = Table("gate", "", "seconds", "", box=None, header_style="bold")
     failed = 0
     for name in names or GATES:
@@ -31,7 +32,9 @@ def main(names: list[str]) -> int:
             failed += 1
             word, mark = "", "[bold red]failed[/]"
             console.rule(f"[red]{name}", align="left")
-            print(str(failure)[-12000:], flush=True)
+            log = WORK / f"{name}.log"
+            log.write_text(str(failure))
+            print(f"... the whole of it is in {log}:\n{str(failure)[-8000:]}", flush=True)
         seconds = f"{time.monotonic() - start:.1f}"
         console.print(f"[gate] {name}: {mark} in {seconds} s {word.splitlines()[-1] if word else ''}", soft_wrap=True)
         table.add_row(name, mark, seconds, word.splitlines()[-1] if word else "")

@@ -6,6 +6,7 @@ import glob
 import os
 import re
 import shutil
+import sys
 import tarfile
 from collections.abc import Callable
 from functools import cache
@@ -177,9 +178,7 @@ class Skipped(Exception):
 
 
 def _on_tested() -> tuple[Path, str]:
-    import sys
-
-    return MAIN, "%d.%d" % sys.version_info[:2]
+    return MAIN, f"{sys.version_info.major}.{sys.version_info.minor}"
 
 
 def _on_newest() -> tuple[Path, str]:

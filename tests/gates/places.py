@@ -40,7 +40,7 @@ def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = Non
 
 
 def virtual_environment(name: str, *, python: str = sys.executable) -> Path:
-    """The ``bin`` of a virtual environment with the pinned ``requirements-NAME.txt``, made where it is not there yet."""
+    """The ``bin`` of a virtual environment with the pinned ``requirements-NAME.txt``, made where it is missing."""
     requirements = HERE / f"requirements-{name}.txt"
     venv = WORK / f"venv-{name}"
     made = venv / ".made-of"
