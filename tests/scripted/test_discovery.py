@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.part import Done
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.peers import KEY_PEERS, Peers
 
 from tests.scripted.conftest import IMAGES

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import pytest
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import KEEP
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.part import Done
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import remove_volumes
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Wish
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import Ambiguous, InUse, NotFound

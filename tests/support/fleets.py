@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done, Part, carry_out
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import carry_out
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import read_comparisons
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.deploy import lay_out
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import (
@@ -15,6 +15,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desi
     Places,
     read_file,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.part import Done, Part
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import DEFAULT_FOLDER
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf
@@ -38,8 +39,12 @@ def deploy_fleet(
     volumes: Mapping[str, Wish] | None = None,
     seconds: float = 120.0,
     on_failure: str = REMOVE,
+    tells: bool = True,
 ) -> Done:
-    """Bring a fleet's services to their options (``replicas`` and ``state`` among them); None removes a service."""
+    """Bring a fleet's services to their options (``replicas`` and ``state`` among them); None removes a service.
+
+    Without ``tells`` no VM hears of the others, as when a run was killed early.
+    """
     wanted = tuple(_service(fleet, template, name, options) for name, options in services.items())
     desired = Desired(
         services=wanted,
@@ -59,7 +64,7 @@ def deploy_fleet(
             datacenter=layout.seen.datacenter.path,
             manner=desired.manner,
             progress=silent,
-            part=Part(watch=watch, roster=roster, shelf=Shelf(session, layout.stock)),
+            part=Part(watch=watch, roster=roster if tells else None, shelf=Shelf(session, layout.stock)),
         )
 
 

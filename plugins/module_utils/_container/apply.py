@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import follow, power
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ON, ContainerVm
@@ -18,14 +18,12 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desi
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.discovery import Keeper
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.follow import Follow, follow_all
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.part import Done, Part, goal_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
     ADOPT,
     CREATE,
-    HEALTHY,
     MOVE,
-    PRESENT,
     RECREATE,
     REMOVE,
     RENAME,
@@ -35,7 +33,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
     UNCHANGED,
     Action,
     Plan,
-    Service,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.tally import Count, Tally
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock
@@ -44,7 +41,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import p
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import (
     CloneOutcome,
-    Turns,
     instant_clone,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
@@ -56,38 +52,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waitin
 
 # Of a container that failed, what its error tells; all of it stands in the log port's file.
 _LAST_WORDS = 10
-
-
-@dataclass
-class Done:
-    """What a run did, by the containers' names. ``vms`` are the moids of those that it made."""
-
-    vms: dict[str, str] = field(default_factory=dict)
-    seconds: dict[str, float] = field(default_factory=dict)
-    statuses: dict[str, protocol.Status] = field(default_factory=dict)
-    errors: dict[str, BonnevilleError] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Part:
-    """How a plan that is part of a larger one is carried out.
-
-    ``watch`` and ``turns`` are shared with the other parts. With ``hold`` what
-    is replaced stays until the caller ends the switch (``switch.commit``) or
-    undoes it. ``steady_seconds`` is how long a new container has to stay well;
-    ``on_begun`` is told each container that runs or has ended. ``roster`` has
-    all members of the fleet, and is kept up to date; so are its VMs' lists.
-    ``tally`` adds up how far all parts are.
-    """
-
-    watch: Watch
-    turns: Turns | None = None
-    hold: bool = False
-    steady_seconds: float = 0.0
-    on_begun: Callable[[str], None] = lambda name: None
-    roster: Roster | None = None
-    shelf: Shelf | None = None
-    tally: Tally | None = None
 
 
 def carry_out(
@@ -181,17 +145,16 @@ class _Run:
 
     def make(self, folder: Callable[[], str]) -> None:
         """Clone all that is to be made, but for those whose way could not be cleared."""
-        wanted = [build for name, build in self._builds.items() if name not in self.done.errors]
-        names = [build.final_name for build in wanted]
-        self.done.errors |= self._shelf.make(names, deadline=self._deadline, watch=self._watch)
-        wanted = [build for build in wanted if build.final_name not in self.done.errors]
-        if not wanted:
+        wanted = [name for name in self._builds if name not in self.done.errors]
+        self.done.errors |= self._shelf.make(wanted, deadline=self._deadline, watch=self._watch)
+        builds = [self._builds[name] for name in wanted if name not in self.done.errors]
+        if not builds:
             return
         where = folder()
         instant_clone(
             self._session,
-            [self._fleet.introduced(replace(build.request, folder=where)) for build in wanted],
-            hardware=read_hardware(self._session, [build.seat.moid for build in wanted]),
+            [self._fleet.introduced(replace(build.request, folder=where)) for build in builds],
+            hardware=read_hardware(self._session, [build.seat.moid for build in builds]),
             watch=self._watch,
             deadline=self._deadline,
             per_source=self._manner.clones_per_template,
@@ -224,12 +187,8 @@ class _Run:
     def start(self) -> None:
         """Order those to start that stand and do not run."""
         starts = {action.name: action for action in self._plan.of(START)}
-        failed = power.start(
-            self._session,
-            [vm for action in starts.values() if (vm := action.vm)],
-            watch=self._watch,
-            deadline=self._deadline,
-        )
+        vms = [vm for action in starts.values() if (vm := action.vm)]
+        failed = power.start(self._session, vms, watch=self._watch, deadline=self._deadline)
         for name, action in starts.items():
             if action.vm is None:
                 raise AssertionError("an action on a container VM has one")
@@ -252,6 +211,8 @@ class _Run:
             if action.vm and (action.waits or action.kind == ADOPT or awaits_end):
                 before = action.vm.status if action.vm.booting else None
                 self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=before)
+        if any(action.vm and action.name in self._follows for action in self._plan.of(UNCHANGED, ADOPT)):
+            self._fleet.remind()
         follow_all(self._watch, list(self._follows.values()), between=self._between)
         for name, one in self._follows.items():
             self.done.seconds[name] = one.seconds
@@ -342,7 +303,7 @@ class _Run:
             name=action.name,
             nonce=nonce,
             unread=unread,
-            goal=follow.SPEAKING if action.kind == ADOPT else _goal(action.service, detach=self._manner.detach),
+            goal=follow.SPEAKING if action.kind == ADOPT else goal_of(action.service, detach=self._manner.detach),
             limit=self._deadline,
             healthy_seconds=self._manner.healthy_seconds,
             steady_seconds=self._part.steady_seconds if action.kind in (CREATE, RECREATE) else 0.0,
@@ -432,18 +393,6 @@ class _Run:
         for moid, error in outcome.items():
             if error:
                 self.done.errors.setdefault(names[moid], error)
-
-
-def _goal(service: Service, *, detach: bool) -> str:
-    if service.state in (PRESENT, STOPPED):
-        return follow.CREATED
-    if not detach or service.must_succeed:
-        return follow.ENDED
-    if service.ends:
-        return follow.BEGUN
-    if service.state == HEALTHY:
-        return follow.HEALTHY
-    return follow.WELL if service.checked else follow.RUNNING
 
 
 def _add(error: BonnevilleError, words: str) -> None:

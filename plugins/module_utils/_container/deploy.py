@@ -177,7 +177,7 @@ class Run:
     """What a run that changes something keeps on its way; ``done`` is what it did."""
 
     def __init__(self, session: Session, desired: Desired, layout: Layout, progress: Progress) -> None:
-        from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done
+        from ansible_collections.bonneville.vsphere.plugins.module_utils._container.part import Done
 
         self._session = session
         self._desired = desired

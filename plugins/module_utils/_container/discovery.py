@@ -162,6 +162,13 @@ class Keeper:
         self._newcomers = {}
         return True
 
+    def remind(self) -> None:
+        """Bring the lists up to date: a guest that an earlier run left may hold its container back until it is on them.
+
+        It is told with all the others, so what its container does first may have to be done twice.
+        """
+        self._publish(heard=False)
+
     def switch(self, *, to: Iterable[str], off: Iterable[str]) -> None:
         """Names lead to the new VMs, and no longer to those that they replace."""
         for moid in to:
@@ -175,7 +182,7 @@ class Keeper:
             if one.status:
                 up = is_up(one.status) and one.moid not in self._behind
                 self._change(one.moid, address=address_of(one.status) or None, named=up, on=True)
-        self._publish(heard=False)
+        self._publish()
         return self._errors
 
     def _change(

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import switch
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import Done, Part, carry_out
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.apply import carry_out
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Manner
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.part import Done, Part
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import Roster
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import Shelf
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (

@@ -54,17 +54,18 @@ def _take_up(engine: Engine, guest: Guest, reporter: Reporter, record: Record, d
             reporter.phase("failed", problem.reason())
             if problem.code != "docker_unavailable":
                 return
-    guest.follow()
     runs = container.phase_of(now) == "running"
     if not runs and not starts:
         guest.look()
     own = _wait_network(reporter, record.hostname)
     if discovery:
         discovery.at(own=own.ip)
-    if runs:
-        guest.look()
-    elif starts:
+    # Not sooner: dockerd may start the container by itself, and "running" is to mean that it can be reached.
+    guest.follow()
+    if starts and not runs:
         guest.start()
+    else:
+        guest.look()
 
 
 def _wait_network(reporter: Reporter, hostname: str) -> NetworkStatus:
