@@ -12,7 +12,7 @@ import select
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,13 +20,12 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import VARIABLE
+from ansible_collections.bonneville.vsphere.plugins.plugin_utils.table import table
 
 # A short task tells nothing on its way; a long one no more often than one reads.
 _FIRST_AFTER = 2.0
 _TALLY_EVERY = 2.0
 _SWITCH = "bonneville_vsphere_progress"
-
-_COLUMNS = ("container", "VM", "host", "image", "address", "phase", "seconds")
 
 
 class BulkAction(ActionBase):  # type: ignore[misc]
@@ -128,19 +127,3 @@ class _Show:
         self._tally = ""
         self._last = time.monotonic()
         Display().display(f"  [{self._last - self._began:4.0f} s] {text}")
-
-
-def table(containers: Sequence[Mapping[str, Any]]) -> list[str]:
-    """The containers as lines of aligned columns, heads first."""
-    rows = [_COLUMNS, *(_row(one) for one in containers)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    return [
-        "  " + "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-
-
-def _row(one: Mapping[str, Any]) -> tuple[str, ...]:
-    vm, container = one["vm"], one["container"]
-    seconds = one.get("seconds")
-    cells = (one["name"], vm["moid"], vm["host"], container["image"], vm["ip"], one["phase"])
-    return (*(str(cell or "") for cell in cells), "" if seconds is None else f"{seconds:.1f}")

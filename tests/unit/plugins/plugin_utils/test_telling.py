@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.tally import Count, Tally
-from ansible_collections.bonneville.vsphere.plugins.plugin_utils.bulk_action import table
+from ansible_collections.bonneville.vsphere.plugins.plugin_utils.table import table
 
 
 def container(name: str, **vm: Any) -> dict[str, Any]:
