@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import requests
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import KEEP
 
 from tests.e2e.conftest import Run
 from tests.support.fleets import deploy_fleet
@@ -119,6 +120,23 @@ def test_a_replacement_is_found_by_the_same_name(fleet: Fleet, ask: Any, docker_
     assert address(docker_lab, "-back") != before
     assert ask("-front", "/fetch", url=f"http://back:{HIDDEN}/").json()["env"]["A"] == "2"
     assert set(ask("-front", "/resolve", name="back").json()) == {address(docker_lab, "-back")}
+
+
+def test_what_a_killed_run_left_waiting_is_let_go_on(
+    docker_lab: Lab, template: str, images: dict[str, str], ask: Any
+) -> None:
+    services = {"web": {"image": images["web"], **WEB}}
+    with connected(docker_lab) as session:
+        # It has its address, and nobody puts it on the list: its guest holds the container back.
+        left = deploy_fleet(
+            session, fleet="killed", template=template, services=services, seconds=5, on_failure=KEEP, tells=False
+        )
+        assert "waiting for the fleet" in left.errors["killed-web"].message
+        # Sooner than the guest would give up waiting.
+        done = deploy_fleet(session, fleet="killed", template=template, services=services, seconds=30)
+        assert not done.errors, done.errors
+        assert ask("killed-web", "/").status_code == 200
+        assert not deploy_fleet(session, fleet="killed", template=template, services={"web": None}).errors
 
 
 def fetched(ask: Any) -> requests.Response:

@@ -69,12 +69,14 @@ def ask(lab: Lab, vm: str, what: str, /, *, put: str | None = None, **query: str
 
 
 def test_data_outlives_replacement_and_the_deletion_of_its_vm(deploy: Deploy, docker_lab: Lab) -> None:
-    assert not deploy("keep", db={"volumes": ["data:/data"]}).errors
+    # Docker itself starts such a container at boot, before anything is mounted: it must not see an empty place.
+    db = {"volumes": ["data:/data"], "restart_policy": "always"}
+    assert not deploy("keep", db=db).errors
     assert volumes(docker_lab) == ["keep_data"]
     assert ask(docker_lab, "keep-db", "/write", put="first", path=FILE).status_code == 200
     first = docker_lab.vms()["keep-db"]["moid"]
     # Replaced: the disk goes from the old VM to the new one.
-    done = deploy("keep", db={"volumes": ["data:/data"], "env": {"A": "2"}})
+    done = deploy("keep", db={**db, "env": {"A": "2"}})
     assert not done.errors, done.errors
     assert docker_lab.vms()["keep-db"]["moid"] != first
     assert ask(docker_lab, "keep-db", "/file", path=FILE).text == "first"
