@@ -198,11 +198,12 @@ def test_an_update_replaces_all_and_leaves_the_same_names(
     assert not fleet(rolling("blue", WEB, config=config))["changed"]
 
 
+@pytest.mark.parametrize("back", ["start-first", "stop-first"])
 @pytest.mark.parametrize("order", ["start-first", "stop-first"])
 def test_a_failed_update_is_rolled_back_to_exactly_what_ran(
-    scripted_lab: Lab, fleet: Fleet, name: str, order: str
+    scripted_lab: Lab, fleet: Fleet, name: str, order: str, back: str
 ) -> None:
-    config = f"{{parallelism: 1, order: {order}, failure_action: rollback}}"
+    config = f"{{parallelism: 1, order: {order}, failure_action: rollback}}\n              rollback_config: {{order: {back}}}"
     fleet(rolling("red", WEB, config=config))
     before = scripted_lab.vms(f"bonneville-containers/{name}")
     broken = {

@@ -61,6 +61,7 @@ def undo(
     watch: Watch,
     roster: Roster | None,
     shelf: Shelf | None = None,
+    start_first: bool = False,
     seconds: float,
 ) -> Errors:
     """Remove new VMs, and have those that they were to replace run again; errors by the containers' names.
@@ -69,12 +70,19 @@ def undo(
         builds: all whose new VM may stand; one that replaces nothing only loses its new VM.
         vms: as in :func:`commit`.
         shelf: has the volumes that were taken from those that made room.
+        start_first: have the old ones run before the new ones go, where the two can run side by side.
     """
     wanted = tuple(builds)
     new = {moid: build for build in wanted if (moid := vms.get(build.final_name))}
     names = {moid: build.final_name for moid, build in new.items()}
     deadline = Deadline(seconds)
-    errors = _take_over(session, roster, to=(), off=new, names=names, watch=watch, deadline=deadline)
+    early = {
+        vm.moid: (build.final_name, vm)
+        for build in new.values()
+        if start_first and _made_room(build) and not build.spec.is_exclusive and (vm := build.action.vm)
+    }
+    errors = _start_again(session, early, watch=watch, roster=roster, deadline=deadline)
+    errors |= _take_over(session, roster, to=(), off=new, names=names, watch=watch, deadline=deadline)
     removals = [
         power.Removal(moid=moid, name=build.request.name, power=ON, stop_timeout=float(build.spec.stop_timeout))
         for moid, build in new.items()
@@ -83,7 +91,9 @@ def undo(
     _leave(roster, removed)
     errors |= _by_name(removed, names)
     stopped = {
-        vm.moid: (build.final_name, vm) for build in new.values() if _made_room(build) and (vm := build.action.vm)
+        vm.moid: (build.final_name, vm)
+        for build in new.values()
+        if _made_room(build) and (vm := build.action.vm) and vm.moid not in early
     }
     if shelf:
         old = [vm for _, vm in stopped.values()]

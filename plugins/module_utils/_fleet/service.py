@@ -177,7 +177,8 @@ class ServiceRun:
                 self._watch.until(lambda: False, Deadline(how.delay))
             errors |= switch.undo(
                 self._common.session, made[start : start + width], outcome.done.vms, watch=self._watch,
-                roster=self._common.roster, shelf=self._common.shelf, seconds=self._common.manner.timeout,
+                roster=self._common.roster, shelf=self._common.shelf, start_first=how.order == rolling.START_FIRST,
+                seconds=self._common.manner.timeout,
             )  # fmt: skip
         for error in causes.values():
             _add(error, f"so service '{self._service.name}' is back to what ran before")
