@@ -203,7 +203,7 @@ def test_an_update_replaces_all_and_leaves_the_same_names(
 def test_a_failed_update_is_rolled_back_to_exactly_what_ran(
     scripted_lab: Lab, fleet: Fleet, name: str, order: str, back: str
 ) -> None:
-    config = f"{{parallelism: 1, order: {order}, failure_action: rollback}}\n              rollback_config: {{order: {back}}}"
+    config = f"{{order: {order}, failure_action: rollback}}\n              rollback_config: {{order: {back}}}"
     fleet(rolling("red", WEB, config=config))
     before = scripted_lab.vms(f"bonneville-containers/{name}")
     broken = {
@@ -527,7 +527,11 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_done(
 
 WITH_VOLUME = f"""
     services:
-      db: {{image: {WEB}, environment: {{VERSION: "@"}}, volumes: [data:/data], deploy: {{update_config: {{failure_action: rollback}}}}}}
+      db:
+        image: {WEB}
+        environment: {{VERSION: "@"}}
+        volumes: [data:/data]
+        deploy: {{update_config: {{failure_action: rollback}}}}
     volumes:
       data: {{x-bonneville: {{size_gb: 1}}}}
 """

@@ -125,6 +125,13 @@ def test_a_run_that_is_ended_gives_its_lease_back_at_once(shop: Shop) -> None:
     assert not shop.run("blue")["changed"]
 
 
+def test_two_runs_at_once_come_to_the_same_as_one_after_the_other(shop: Shop) -> None:
+    runs = [shop.begin("blue"), shop.begin("blue")]
+    assert [run.wait(timeout=120) for run in runs] == [0, 0]
+    assert len(shop.vms()) == 5 and len(shop.folders()) == 1
+    assert not shop.run("blue")["changed"]
+
+
 def ended_by(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> None:
     while process.poll() is None and not moment():
         time.sleep(0.005)
