@@ -54,7 +54,7 @@ bench: setup-bench ## measure this collection beside its peer and a bare script,
 	@PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m benchmarks
 
 bench-full: setup-bench ## the same with the peer's long cells, into docs/benchmarks.*
-	@PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m benchmarks --full
+	@PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m benchmarks --full --docs
 
 clean: ## remove everything that the other targets made
 	@rm -rf $(BUILD)

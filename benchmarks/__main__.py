@@ -23,11 +23,17 @@ ROUNDS = 3
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="the peer's long cells, too; writes docs/benchmarks.*")
-    parser.add_argument("--only", action="append", default=[], help="only the lab of this name; may be repeated")
-    parser.add_argument("--rounds", type=int, default=ROUNDS)
+    parser.add_argument("--full", action="store_true", help="the peer's long cells, too")
+    parser.add_argument("--docs", action="store_true", help="write docs/benchmarks.*, not .build/bench/benchmarks.*")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help="samples of each cell (%(default)s)")
+    parser.add_argument(
+        "--only", action="append", default=[], help="the lab of this name alone, beside what is known of the others"
+    )
     options = parser.parse_args()
-    results: dict[str, Any] = {"machine": machine(), "full": options.full, "rounds": options.rounds, "samples": []}
+    place = ROOT / "docs" if options.docs else BUILD / "bench"
+    known = place / "benchmarks.json"
+    results: dict[str, Any] = json.loads(known.read_text()) if options.only and known.exists() else {}
+    results = {"machine": machine(), "samples": results.get("samples", [])}
     for setting in SETTINGS:
         if options.only and setting.name not in options.only:
             continue
@@ -37,14 +43,14 @@ def main() -> None:
         ):
             for run.round in range(options.rounds):
                 play_round(run, setting, full=options.full)
-            results["samples"] += [sample.document() for sample in run.samples]
-    place = ROOT / "docs" if options.full and not options.only else BUILD / "bench"
+        others = [sample for sample in results["samples"] if sample["lab"] != setting.name]
+        results["samples"] = others + [sample.document() for sample in run.samples]
+        known.write_text(json.dumps(results, indent=1) + "\n")
     write(results, place)
 
 
 def write(results: dict[str, Any], place: Path) -> None:
-    """The JSON, and what is made from it."""
-    (place / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n")
+    """What is made from the figures."""
     text = page(results)
     (place / "benchmarks.md").write_text(text)
     subprocess.run(

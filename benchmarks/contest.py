@@ -81,12 +81,12 @@ class Contest:
         self._keep(MODULE, f"remove {count}", self._play("ours_remove", changed=True))
         self._check("bonneville-containers", 0)
 
-    def peer(self, contestant: str, count: int, *, full: bool) -> None:
-        """Clone by the peer; with ``full`` also clone again in vain, and remove."""
+    def peer(self, contestant: str, count: int, *, everything: bool) -> None:
+        """Clone by the peer; with ``everything`` also clone again in vain, and remove."""
         playbook = {LOOP: "peer_loop", HOSTS: "peer_hosts"}[contestant]
         self._keep(contestant, f"clone {count}", self._peer(playbook, count, changed=True))
         self._check("peer", count)
-        if full:
+        if everything:
             self._keep(contestant, f"again {count}", self._peer(playbook, count, changed=False))
             self._keep(contestant, f"remove {count}", self._peer(f"{playbook}_remove", count, changed=True))
         else:

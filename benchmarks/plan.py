@@ -11,15 +11,16 @@ from benchmarks.contest import FLOOR_1, FLOOR_8, HOSTS, LOOP, Contest
 class Setting:
     """A lab: how many VMs of others it holds, and how many milliseconds each call takes longer.
 
-    ``peer`` are the peer's forms with their numbers of clones that a short run
-    has the time for, ``long`` those that only a full one has.
+    ``peer`` are the peer's forms with their numbers of clones, and whether it is
+    asked again and removes them as well, as far as a short run has the time for
+    it; ``long`` is what a full run does instead.
     """
 
     vms: int
     delay_ms: int = 0
     counts: tuple[int, ...] = (1, 25)
-    peer: tuple[tuple[str, int], ...] = ()
-    long: tuple[tuple[str, int], ...] = ()
+    peer: tuple[tuple[str, int, bool], ...] = ()
+    long: tuple[tuple[str, int, bool], ...] = ()
 
     @property
     def name(self) -> str:
@@ -28,10 +29,14 @@ class Setting:
 
 
 SETTINGS = (
-    Setting(vms=100, peer=((LOOP, 1), (HOSTS, 25), (LOOP, 25))),
-    Setting(vms=1000, peer=((LOOP, 1),), long=((HOSTS, 25), (LOOP, 25))),
-    Setting(vms=5000, long=((LOOP, 1),)),
-    Setting(vms=100, delay_ms=20, long=((LOOP, 1), (HOSTS, 25))),
+    Setting(
+        vms=100,
+        peer=((LOOP, 1, True), (HOSTS, 25, False), (LOOP, 25, False)),
+        long=((LOOP, 1, True), (HOSTS, 25, True), (LOOP, 25, True)),
+    ),
+    Setting(vms=1000, peer=((LOOP, 1, False),), long=((LOOP, 1, True), (HOSTS, 25, True), (LOOP, 25, False))),
+    Setting(vms=5000, long=((LOOP, 1, False),)),
+    Setting(vms=100, delay_ms=20, long=((LOOP, 1, True), (HOSTS, 25, False))),
     Setting(vms=1000, delay_ms=20),
     Setting(vms=5000, delay_ms=20),
     Setting(vms=100, counts=(100, 1000)),
@@ -48,5 +53,5 @@ def play_round(contest: Contest, setting: Setting, *, full: bool) -> None:
         contest.look(count)
         contest.again(count)
         contest.remove(count)
-    for form, count in (*setting.peer, *(setting.long if full else ())):
-        contest.peer(form, count, full=full)
+    for form, count, everything in (full and setting.long) or setting.peer:
+        contest.peer(form, count, everything=everything)

@@ -64,6 +64,8 @@ def draw(panel: Any, by_who: dict[str, dict[int, float]], form: str) -> None:
         heights = [by_who[who][vms] for vms in sizes if vms in by_who[who]]
         bars = panel.bar(at, heights, width * 0.92, color=colour, label=LABELS.get(who, who))
         panel.bar_label(bars, [form.format(height) for height in heights], fontsize=8, padding=2)
+    if not sizes:
+        return
     panel.set_yscale("log")
     panel.margins(y=0.25)
     panel.set_xticks(range(len(sizes)), [f"{vms:,} VMs in vCenter" for vms in sizes])

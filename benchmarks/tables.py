@@ -221,8 +221,9 @@ def _sums(samples: Samples, lab: str) -> list[float]:
 
 def _machine(results: Mapping[str, Any]) -> str:
     one = results["machine"]
+    rounds = max(sample["round"] for sample in results["samples"]) + 1
     return (
-        f"Measured in {results['rounds']} rounds on {one['cpu']}, {one['memory_gb']} GiB, {one['system']}, with Python "
+        f"Measured in {rounds} rounds on {one['cpu']}, {one['memory_gb']} GiB, {one['system']}, with Python "
         f"{one['python']}, ansible-core {one['ansible_core']}, pyVmomi {one['pyvmomi']} and community.vmware "
         f"{one['community_vmware']}; load before the run {one['load_before']}.\n"
     )
