@@ -58,7 +58,7 @@ class Shelf:
         }
         if not wanted:
             return {}
-        sizes = {disk: place for disk, (_, place) in wanted.items()}
+        sizes = {disk: place for disk, (_unused, place) in wanted.items()}
         errors: Errors = {}
         for disk, made in create_disks(self._session, sizes, deadline=deadline, watch=watch).items():
             if isinstance(made, FirstClassDisk):

@@ -44,7 +44,7 @@ def commit(
     deadline = Deadline(seconds)
     to = [moid for name in replaced.values() if (moid := vms.get(name))]
     errors = _take_over(session, roster, to=to, off=replaced, names=replaced, watch=watch, deadline=deadline)
-    removed = power.remove(session, [power.removal(vm) for _, vm in pairs], watch=watch, deadline=deadline)
+    removed = power.remove(session, [power.removal(vm) for _unused, vm in pairs], watch=watch, deadline=deadline)
     errors |= _by_name(removed, replaced)
     _leave(roster, removed)
     names = {moid: name for name in replaced.values() if name not in errors and (moid := vms.get(name))}
@@ -96,9 +96,9 @@ def undo(
         if _made_room(build) and (vm := build.action.vm) and vm.moid not in early
     }
     if shelf:
-        old = [vm for _, vm in stopped.values()]
+        old = [vm for _unused, vm in stopped.values()]
         lacking = shelf.give_back(old, deadline=deadline, watch=watch)
-        errors |= _by_name(lacking, {moid: name for moid, (name, _) in stopped.items()})
+        errors |= _by_name(lacking, {moid: name for moid, (name, _unused) in stopped.items()})
         stopped = {moid: one for moid, one in stopped.items() if moid not in lacking}
     errors |= _start_again(session, stopped, watch=watch, roster=roster, deadline=deadline)
     return errors | _publish(session, roster, names=names, watch=watch, deadline=deadline)
@@ -117,8 +117,8 @@ def _start_again(
     deadline: Deadline,
 ) -> Errors:
     """Old ones that had made room, until they run as they did; errors by the containers' names."""
-    names = {moid: name for moid, (name, _) in old.items()}
-    errors = _by_name(power.start(session, [vm for _, vm in old.values()], watch=watch, deadline=deadline), names)
+    names = {moid: name for moid, (name, _unused) in old.items()}
+    errors = _by_name(power.start(session, [vm for _unused, vm in old.values()], watch=watch, deadline=deadline), names)
     follows = [
         Follow(
             moid=moid, name=name, nonce=vm.marks.nonce, goal=follow.RUNNING, limit=deadline, before=vm.status,

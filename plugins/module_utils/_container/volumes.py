@@ -55,7 +55,8 @@ _WHAT = "Cannot give the container its volume"
 def named_volumes(options: Mapping[str, object]) -> tuple[str, ...]:
     """The names of the volumes in a container's options, each once."""
     texts = options.get("named_volumes") or ()
-    assert isinstance(texts, (list, tuple))
+    if not (isinstance(texts, (list, tuple))):
+        raise AssertionError("this cannot be otherwise")
     return tuple(dict.fromkeys(NamedVolume.decode(str(text)).name for text in texts))
 
 
@@ -104,12 +105,12 @@ def take_stock(
         action.identity.name: {
             volume.name: disk_name(action.identity.fleet, volume.name, wishes) for volume in action.service.spec.volumes
         }
-        for action, _ in takers
+        for action, _unused in takers
         if action.service.spec and action.service.spec.volumes
     }
     if not names:
         return Stock()
-    giving = [action.vm for action in (*plan.of(RECREATE, REMOVE), *(action for action, _ in takers)) if action.vm]
+    giving = [action.vm for action in (*plan.of(RECREATE, REMOVE), *(action for action, _unused in takers)) if action.vm]
     holding = [vm.moid for vm in giving if named_volumes(vm.marks.applied.options)]
     held = _held(session, list(dict.fromkeys(holding)), seen.scope)
     wanted = {disk for disks in names.values() for disk in disks.values()}

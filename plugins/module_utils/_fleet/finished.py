@@ -67,7 +67,8 @@ def outdated(names: Iterable[str], services: Iterable[Service], *, vcenter: str,
 
 def _digest(service: Service, *, vcenter: str) -> str:
     spec = service.spec
-    assert spec is not None, "a job that is wanted has a spec"
+    if spec is None:
+        raise AssertionError("a job that is wanted has a spec")
     scope = service.identity("").scope
     salt = hashlib.sha256(f"{vcenter}/{scope}/done".encode()).hexdigest()[: 2 * secrets.SALT_BYTES]
     digests = secrets.digest(spec.secrets, scope=scope, key=service.digest_key, salt=salt)

@@ -85,7 +85,7 @@ def document(
         # A second VM of a container is removed beside what is done to the first.
         by_container.setdefault((action.name, REMOVE if action.kind == REMOVE else ""), []).append(action)
     sections: dict[str, list[dict[str, Any]]] = {section: [] for section in SECTIONS}
-    for (name, _), actions in sorted(by_container.items()):
+    for (name, _unused), actions in sorted(by_container.items()):
         section = _section(actions)
         sections[section].append(_entry(name, section, actions))
     content: dict[str, Any] = {
