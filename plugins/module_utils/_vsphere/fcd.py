@@ -17,7 +17,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk im
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
 
-Outcomes = dict[str, BonnevilleError | None]
+Outcomes = dict[str, "BonnevilleError | None"]
 
 _LIST = "Cannot list the volumes on the datastore"
 _READ = "Cannot read the volume"
