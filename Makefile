@@ -13,6 +13,8 @@ COLLECTION := $(COLLECTIONS)/ansible_collections/bonneville/vsphere
 LAB := $(BUILD)/lab
 LAB_SOURCES := $(shell find tests/lab -type f)
 PYTEST = PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m pytest
+# File by file in two processes, each with a lab of its own.
+SIDE_BY_SIDE = -n 2 --dist loadfile
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
@@ -33,7 +35,8 @@ test: setup ## every gate and every test: pure, over real SOAP, and end to end w
 	@echo "== the lab itself: go test"
 	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
 	@echo "== the collection: pure, over real SOAP, and end to end"
-	@$(PYTEST) tests/unit tests/scripted tests/e2e
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
+	@$(PYTEST) tests/e2e
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity"
 	@$(BIN)/python -m tests.gates $(GATES)
@@ -42,7 +45,7 @@ unit: setup-python ## only the pure tests, in seconds
 	@$(PYTEST) tests/unit
 
 scripted: setup-python $(LAB) ## only the tests over real SOAP with scripted guests
-	@$(PYTEST) tests/scripted
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/scripted
 
 e2e: setup ## only the end-to-end tests with real Docker guests
 	@$(PYTEST) tests/e2e
