@@ -11,9 +11,9 @@ from benchmarks.contest import FLOOR_1, FLOOR_8, HOSTS, LOOK, LOOP, MODULE, PING
 
 HEAD = """# Benchmarks
 
-Made by `make bench-full`, which measures everything anew and writes this page, its plot and
-[its figures](benchmarks.json). `make bench` does the same without the peer's long cells, in minutes, into
-`.build/bench/`.
+Made by `make bench-full`, which writes this page, its plot and [its figures](benchmarks.json); single labs are measured
+anew by `python -m benchmarks --docs --only LAB`. `make bench` does the same without the peer's long cells, into
+`.build/bench/`. What was not measured is left empty.
 
 ![25 clones](benchmarks.svg)
 """
@@ -68,18 +68,19 @@ class Samples:
         values = self.each(lab, who, cell, what)
         return median(values) if values else None
 
-    def yardstick(self, lab: str, cell: str) -> list[float]:
+    def yardstick(self, lab: str, cell: str, what: str = "wall") -> list[float]:
         """By round: the least that Ansible and the work itself cost together."""
-        ping = self.each(lab, PING, "ping")
+        ping = self.each(lab, PING, "ping", what)
         if cell.startswith("again"):
-            work = self.each(lab, LOOK, cell)
+            work = self.each(lab, LOOK, cell, what)
         else:
-            work = [min(pair) for pair in zip(*(self.each(lab, who, cell) for who in (FLOOR_1, FLOOR_8)), strict=True)]
+            floors = (self.each(lab, who, cell, what) for who in (FLOOR_1, FLOOR_8))
+            work = [min(pair) for pair in zip(*floors, strict=True)]
         return [one + other for one, other in zip(ping, work, strict=False)]
 
-    def over(self, lab: str, cell: str) -> float | None:
+    def over(self, lab: str, cell: str, what: str = "wall") -> float | None:
         """Our time over the yardstick's."""
-        return _ratio(self.each(lab, MODULE, cell), self.yardstick(lab, cell))
+        return _ratio(self.each(lab, MODULE, cell, what), self.yardstick(lab, cell, what))
 
     def faster(self, lab: str, cell: str, who: str) -> float | None:
         """A peer's time over ours."""
@@ -246,6 +247,13 @@ def _aims(samples: Samples) -> str:
         {lab: _ratio(samples.each(lab, MODULE, "clone 25"), _sums(samples, lab)) for lab in slow},
         lambda value: value <= 1.5, _times_of,
     )  # fmt: skip
+    rows.append("")
+    for title, cell in (("25 clones", "clone 25"), ("nothing to do", "again 25")):
+        told = [f"{value:.2f} × ({lab})" for lab in quick if (value := samples.over(lab, cell, "cpu")) is not None]
+        if told:
+            rows.append(
+                f"In processor time, which other work on the machine disturbs less, {title}: {'; '.join(told)}."
+            )
     return "\n".join(rows) + "\n"
 
 
@@ -256,11 +264,14 @@ def _sums(samples: Samples, lab: str) -> list[float]:
 
 def _machine(results: Mapping[str, Any]) -> str:
     one = results["machine"]
-    rounds = max(sample["round"] for sample in results["samples"]) + 1
+    rounds: dict[str, int] = {}
+    for sample in results["samples"]:
+        rounds[sample["lab"]] = max(rounds.get(sample["lab"], 0), sample["round"] + 1)
+    counts = "; ".join(f"{lab}: {count}" for lab, count in rounds.items())
     return (
-        f"Measured in {rounds} rounds on {one['cpu']}, {one['memory_gb']} GiB, {one['system']}, with Python "
+        f"Measured on {one['cpu']}, {one['memory_gb']} GiB, {one['system']}, with Python "
         f"{one['python']}, ansible-core {one['ansible_core']}, pyVmomi {one['pyvmomi']} and community.vmware "
-        f"{one['community_vmware']}; load before the run {one['load_before']}.\n"
+        f"{one['community_vmware']}; load before the run {one['load_before']}. Rounds: {counts}.\n"
     )
 
 
