@@ -131,6 +131,75 @@ options:
     description: Registries that are spoken to without TLS, or with a certificate that is not verified, as C(host:port).
     type: list
     elements: str
+  registry_mirrors:
+    description: Mirrors of Docker Hub that the engine asks first, as C(https://mirror.example.com).
+    type: list
+    elements: str
+  registry_ca:
+    description:
+      - Certificate authority by which the registries of O(images), O(registry_logins) and O(registry_mirrors) are
+        trusted, as text in PEM or as a path on the host that runs this task.
+    type: str
+  http_proxy:
+    description:
+      - Proxy that the engine reaches registries without TLS by, as C(http://proxy.example.com:3128).
+      - A proxy that asks for a login is refused, since it would stand in clear in every clone.
+    type: str
+  https_proxy:
+    description: Proxy that the engine reaches registries with TLS by.
+    type: str
+  no_proxy:
+    description: Hosts, domains and networks that are reached without the proxy.
+    type: list
+    elements: str
+  dns:
+    description: DNS servers of the guest beside those that DHCP brings.
+    type: list
+    elements: str
+  dns_search:
+    description: Domains that names are looked for in.
+    type: list
+    elements: str
+  ntp:
+    description: Time servers, names or addresses.
+    type: list
+    elements: str
+  bridge_cidr:
+    description: Network of the engine's bridge inside each VM, as V(192.168.240.0/24). Docker's own choice by default.
+    type: str
+  time_zone:
+    description: Time zone of the guest, as V(Europe/Berlin). Containers have their own.
+    type: str
+  debug_ssh_key:
+    description:
+      - Public key that lets its owner in as root by SSH, to look at what goes on in a container's VM.
+      - Without it the guest has no SSH server. No password lets anyone in, whatever the source had.
+    type: str
+  packages:
+    description: Packages of Photon OS that are installed beside Docker, by C(tdnf).
+    type: list
+    elements: str
+  files:
+    description:
+      - Files that the guest gets, 24 KiB together.
+      - They stand in clear in the VM's configuration while it is built, and in every clone. Give no secrets.
+    type: list
+    elements: dict
+    suboptions:
+      path:
+        description: Where the file stands in the guest.
+        type: str
+        required: true
+      content:
+        description: What it holds, as text.
+        type: str
+      src:
+        description: Path on the host that runs this task of a file that it is a copy of.
+        type: path
+      mode:
+        description: Its permissions, octal.
+        type: str
+        default: "0644"
   timeout:
     description:
       - Seconds that the whole run may take. What is half made by then is removed, or taken up by the next run.
@@ -183,6 +252,30 @@ EXAMPLES = r"""
       - server: registry.example.com
         username: robot
         password: "{{ vault_registry_token }}"
+
+- name: Behind a proxy, with the site's own mirror, certificate authority, DNS and time
+  bonneville.vsphere.photon_template:
+    name: photon
+    source:
+      ova: /var/lib/ova/photon-hw15-5.0-dde71ec57.x86_64.ova
+    accept_eula: true
+    cluster: Cluster1
+    datastore: vsanDatastore
+    network: VM Network
+    images:
+      - registry.example.com/web:1.4
+    registry_mirrors: ["https://mirror.example.com"]
+    registry_ca: files/site-ca.pem
+    https_proxy: http://proxy.example.com:3128
+    no_proxy: [.example.com]
+    dns: [192.0.2.53]
+    dns_search: [example.com]
+    ntp: [ntp.example.com]
+    time_zone: Europe/Berlin
+    files:
+      - path: /etc/sysctl.d/90-site.conf
+        content: |
+          net.core.somaxconn = 4096
 
 - name: See what would be repaired
   bonneville.vsphere.photon_template:
@@ -290,39 +383,12 @@ error_code:
   sample: in_use
 """
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import CONNECTION, ArgSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import CONNECTION
 from ansible_collections.bonneville.vsphere.plugins.module_utils._run import Context, Result, run
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import manage, tell
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER, request_from
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.arguments import TEMPLATE
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import request_from
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.survey import read_sources
-
-_TEXT = {"type": "str"}
-_TEXTS = {"type": "list", "elements": "str"}
-_NUMBER = {"type": "int"}
-_ONE_SOURCE = {"mutually_exclusive": [("ova", "vm")], "required_one_of": [("ova", "vm")]}
-# Hidden by structure: see ArgSpec.secret.
-_LOGIN = {name: {"type": "str", "required": True, "no_log": False} for name in ("server", "username", "password")}
-TEMPLATE = ArgSpec(
-    options={
-        "name": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        "source": {"type": "dict", "options": {"ova": {"type": "path"}, "vm": _TEXT}, **_ONE_SOURCE},
-        "accept_eula": {"type": "bool", "default": False},
-        "folder": {"type": "str", "default": DEFAULT_FOLDER},
-        **dict.fromkeys(("cluster", "datacenter", "datastore", "network"), _TEXT),
-        **dict.fromkeys(("cpus", "memory_mb", "memory_reservation_mb", "disk_gb"), _NUMBER),
-        **dict.fromkeys(("hosts", "images", "insecure_registries"), _TEXTS),
-        "image_archives": {"type": "list", "elements": "path"},
-        "registry_logins": {"type": "list", "elements": "dict", "options": _LOGIN},
-        "timeout": {"type": "int", "default": 3600},
-    },
-    mutually_exclusive=(("cluster", "hosts"),),
-    required_if=(
-        ("state", "present", ("source", "datastore", "network")),
-        ("state", "present", ("cluster", "hosts"), True),
-    ),
-    secret=("registry_logins.password",),
-)
 
 
 def photon_template(context: Context) -> Result:

@@ -87,6 +87,23 @@ def test_a_template_vm_has_what_clones_need_and_nothing_that_forbids_them(templa
         assert template.name in vm.annotation
 
 
+def test_guest_settings_are_part_of_the_generation_and_show_no_content(template: Template) -> None:
+    settings: dict[str, Any] = {
+        "registry_mirrors": ["https://mirror.example.com"],
+        "bridge_cidr": "192.168.240.0/24",
+        "files": [{"path": "/etc/motd", "content": "not to be shown"}],
+    }
+    template.built(**settings)
+    assert not template.built(**settings)["changed"]
+    changed = template.built(**{**settings, "files": [{"path": "/etc/motd", "content": "nor this"}]})
+    was, will = (changed["diff"][side]["template_vms"][template.vm(0)] for side in ("before", "after"))
+    assert was["files"][0]["sha256"] != will["files"][0]["sha256"]
+    assert "bridge_cidr" not in was
+    told = json.dumps([changed, template.lab.state()])
+    assert "not to be shown" not in told
+    assert "nor this" not in told
+
+
 def test_only_the_named_hosts_get_one(template: Template) -> None:
     chosen = template.hosts[1:]
     built = template.built(cluster=None, hosts=chosen)

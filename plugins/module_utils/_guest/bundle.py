@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 AGENT = (
     "__init__", "boot", "container", "discovery", "dns", "engine", "firewall", "follow", "freeze", "guest", "identity",
     "images", "logport", "main", "network", "places", "precompile", "prepare", "problem", "record", "report",
-    "resolver", "rpc", "shell", "state", "thaw", "unixhttp", "unseal",
+    "resolver", "rpc", "setup", "shell", "state", "thaw", "unixhttp", "unseal",
     "volumes", "warm",
 )  # fmt: skip
-SHARED = ("disks", "peers", "protocol", "wire")
+SHARED = ("disks", "peers", "protocol", "settings", "wire")
 
 USER_DATA = "guestinfo.userdata"
 METADATA = "guestinfo.metadata"

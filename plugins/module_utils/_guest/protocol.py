@@ -20,6 +20,7 @@ from hashlib import sha256
 from typing import Any
 
 from . import wire
+from .settings import Settings
 from .wire import Reader, document, to_json
 
 # Whoever speaks the protocol finds these here, too.
@@ -61,7 +62,7 @@ REASONS = (
     "dhcp_no_answer", "unseal_failed", "spec_rejected", "schema_unsupported", "image_missing", "image_pull_failed",
     "wrong_architecture", "command_not_found", "container_create_failed", "container_start_failed", "port_conflict",
     "docker_unavailable", "disk_full", "container_exited", "archive_damaged", "volume_missing", "volume_unusable",
-    "internal", "progress",
+    "settings_failed", "internal", "progress",
 )  # fmt: skip
 
 
@@ -215,7 +216,8 @@ class Prepare:
 
     ``prime`` True: fetch the images, then say ``primed``. False: only get ready
     to be frozen, then say ``ready``. ``template_uuid`` is the VM's instanceUuid,
-    which every sealed spec has to name.
+    which every sealed spec has to name. ``settings`` come with the order to prime
+    alone: what they amount to is on the disk afterwards.
     """
 
     template: str
@@ -226,6 +228,7 @@ class Prepare:
     login_sealed: bool = False
     insecure_registries: tuple[str, ...] = ()
     bridge_cidr: str | None = None
+    settings: Settings | None = None
     template_uuid: str = ""
     schema: int = SCHEMA
 
@@ -244,7 +247,8 @@ class Prepare:
             template=r.text("template"), generation=r.text("generation"), prime=r.flag("prime"),
             images=r.each("images", PrepareImage), archives=r.each("archives", Archive),
             login_sealed=r.flag("login_sealed"), insecure_registries=r.texts("insecure_registries"),
-            bridge_cidr=r.text_or_none("bridge_cidr"), template_uuid=r.text("template_uuid"),
+            bridge_cidr=r.text_or_none("bridge_cidr"), settings=r.one_or_none("settings", Settings),
+            template_uuid=r.text("template_uuid"),
             schema=r.integer("schema"),
         )  # fmt: skip
 

@@ -338,6 +338,8 @@ class Builder:
             archives=self._disks.orders(hardware) if prime else (),
             login_sealed=prime and bool(self._logins),
             insecure_registries=tuple(sorted(self._spec.insecure_registries)),
+            bridge_cidr=self._spec.bridge_cidr or None,
+            settings=self._spec.settings if prime else None,
             template_uuid=hardware.instance_uuid,
         ).encode()
 

@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.settings import (
+    SettingsRequest,
+    read_settings,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Login, check_images, check_name
 
 PRESENT = "present"
@@ -49,6 +53,7 @@ class Request:
     archives: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     logins: tuple[Login, ...] = ()
+    settings: SettingsRequest = field(default_factory=SettingsRequest)
     timeout: int = 3600
 
 
@@ -75,6 +80,7 @@ def request_from(params: Mapping[str, Any]) -> Request:
         archives=tuple(params["image_archives"] or ()),
         insecure_registries=tuple(params["insecure_registries"] or ()),
         logins=tuple(Login(**login) for login in params["registry_logins"] or ()),
+        settings=read_settings(params),
         timeout=params["timeout"],
     )
     for option, least in _LEAST.items():

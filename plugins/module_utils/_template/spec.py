@@ -17,9 +17,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.settings import Settings
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.settings import document as settings_document
 
 # Part of every generation: raise it when what a build leaves in the VM changes for the same options.
-RECIPE = 1
+RECIPE = 2
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?")
 
 
@@ -70,11 +72,15 @@ class TemplateSpec:
     images: tuple[str, ...] = ()
     archives: tuple[Archive, ...] = ()
     insecure_registries: tuple[str, ...] = ()
+    bridge_cidr: str = ""
+    settings: Settings = field(default_factory=Settings, repr=False)
 
     def document(self) -> dict[str, Any]:
         """What the generation is made of, as it stands in the marks: sorted, no paths, no secrets."""
         document = asdict(self)
-        del document["name"]
+        for part in ("name", "settings", *(() if self.bridge_cidr else ("bridge_cidr",))):
+            del document[part]
+        document.update(settings_document(self.settings))
         document["recipe"] = RECIPE
         document["source"] = {"kind": self.source.kind, "fingerprint": self.source.fingerprint}
         document["images"] = sorted(self.images)

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, TemplateUnusable
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.settings import Settings
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import (
     OFF,
     Host,
@@ -23,6 +24,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desir
     PRESENT,
     Request,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.settings import load, registry_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive, Source, TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import (
     HostFacts,
@@ -75,6 +77,7 @@ class Sources:
 
     ova: Ova | None = None
     archives: tuple[Archive, ...] = ()
+    settings: Settings = field(default_factory=Settings)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +92,15 @@ class Wanted:
 
 
 def read_sources(request: Request) -> Sources:
-    """Read the OVA, which needs its EULA accepted, and the image archives. Needs no vCenter to find them wanting."""
+    """Read the OVA, which needs its EULA accepted, image archives and files. Needs no vCenter to find them wanting."""
     if request.state != PRESENT:
         return Sources()
     archives = {archive.sha256: archive for archive in map(read_archive, request.archives)}
-    return Sources(ova=_read_ova(request) if request.ova else None, archives=tuple(archives.values()))
+    registries = {*map(registry_of, request.images), *(login.server for login in request.logins)}
+    settings = load(request.settings, registries)
+    return Sources(
+        ova=_read_ova(request) if request.ova else None, archives=tuple(archives.values()), settings=settings
+    )
 
 
 def _read_ova(request: Request) -> Ova:
@@ -181,6 +188,8 @@ def resolve(session: Session, request: Request, *, sources: Sources, seen: Surve
         images=request.images,
         archives=sources.archives,
         insecure_registries=tuple(sorted(set(request.insecure_registries))),
+        bridge_cidr=request.settings.bridge_cidr,
+        settings=sources.settings,
     )
     return Wanted(spec=spec, network=network, datastore=datastore, sources=sources, source_vm=source_vm)
 

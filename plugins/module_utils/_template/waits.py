@@ -67,6 +67,7 @@ _NEXT_STEPS = {
     "disk_full": "Ask for a larger disk_gb, or for fewer images",
     "archive_damaged": "Write the archive again with docker save",
     "docker_unavailable": "Look at the VM's console: journalctl -u docker",
+    "settings_failed": "Check the option that this is about, and that the source is Photon OS or has what it has",
     "unseal_failed": "Run again; if it stays, look at the VM's console: journalctl -u bonneville-agent",
 }
 

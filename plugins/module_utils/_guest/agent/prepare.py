@@ -26,7 +26,8 @@ from ..protocol import (
     Prepare,
     Reason,
 )
-from . import freeze, identity, images, network, places, precompile, state, unseal, warm
+from ..settings import Settings
+from . import freeze, identity, images, network, places, precompile, setup, state, unseal, warm
 from .engine import Engine, EngineError, engine_problem
 from .problem import Problem, as_problem
 from .report import Reporter
@@ -88,6 +89,7 @@ class _Template:
         self._reporter = reporter
         self._order = order
         self._engine = Engine()
+        self._settings = order.settings or Settings()
 
     def carry_out(self, order: str) -> None:
         """Prime, or get ready and freeze; ``order`` is its text, to tell a newer one."""
@@ -96,7 +98,9 @@ class _Template:
         self._dockerd()
         common: dict[str, Any] = {"engine": self._engine.version, "memory_mb": identity.memory_mb()}
         if self._order.prime:
+            setup.configure(self._settings)
             found = self._prime()
+            setup.close(self._settings)
             state.save(places.PRIME, {"images": [asdict(image) for image in found]})
             os.sync()
             self._reporter.phase("primed", images=tuple(found), **common)
@@ -110,7 +114,7 @@ class _Template:
 
     def _dockerd(self) -> None:
         config = state.load(places.DOCKER_CONFIG) or {}
-        wanted = dict(config)
+        wanted = {**config, **setup.engine_config(self._settings)}
         if self._order.insecure_registries:
             wanted["insecure-registries"] = list(self._order.insecure_registries)
         if self._order.bridge_cidr:
@@ -135,12 +139,15 @@ class _Template:
         for number, archive in enumerate(order.archives, 1):
             self._progress(number, steps, f"archive {archive.uuid}")
             found += self._load(archive)
-        if any(image.pull or not images.find(self._engine, image.name) for image in order.images):
+        pulls = any(image.pull or not images.find(self._engine, image.name) for image in order.images)
+        if pulls or self._settings.packages:
             # Without an address a pull fails for a reason that is not the image's.
             found_network = network.wait_address(
                 network.find_nic().name, network.ANY, os.uname().nodename, within=_NETWORK_WITHIN
             )
             self._reporter.change(network=found_network)
+        if self._settings.packages:
+            setup.install(self._settings)
         for number, image in enumerate(order.images, len(order.archives) + 1):
             self._progress(number, steps, image.name)
             there = None if image.pull else images.find(self._engine, image.name)

@@ -6,6 +6,10 @@ import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER, request_from
 
+SETTINGS = (
+    "registry_mirrors", "registry_ca", "http_proxy", "https_proxy", "no_proxy", "dns", "dns_search", "ntp",
+    "bridge_cidr", "time_zone", "debug_ssh_key", "packages", "files",
+)  # fmt: skip
 LOGIN = {"server": "r", "username": "u", "password": "p"}
 
 
@@ -30,6 +34,7 @@ def params(**changes: Any) -> dict[str, Any]:
         "image_archives": None,
         "registry_logins": None,
         "insecure_registries": None,
+        **dict.fromkeys(SETTINGS),
         "timeout": 3600,
         **changes,
     }
@@ -68,6 +73,22 @@ def test_an_absent_template_needs_nothing_but_its_name() -> None:
         ({"network": ""}, "network"),
         ({"source": {"ova": "", "vm": None}}, "source"),
         ({"images": [""]}, "image"),
+        ({"registry_mirrors": ["https://mirror/path"]}, "registry_mirrors"),
+        ({"http_proxy": "http://me:secret@proxy:3128"}, "http_proxy"),
+        ({"https_proxy": "proxy:3128"}, "https_proxy"),
+        ({"no_proxy": ["a,b"]}, "no_proxy"),
+        ({"dns": ["ns1.example.com"]}, "dns"),
+        ({"dns_search": ["two words"]}, "dns_search"),
+        ({"ntp": [""]}, "ntp"),
+        ({"bridge_cidr": "10.0.0.0"}, "bridge_cidr"),
+        ({"bridge_cidr": "fd00::/64"}, "bridge_cidr"),
+        ({"time_zone": "../../etc/shadow"}, "time_zone"),
+        ({"debug_ssh_key": "-----BEGIN OPENSSH PRIVATE KEY-----"}, "debug_ssh_key"),
+        ({"packages": ["--nogpgcheck"]}, "packages"),
+        ({"files": [{"path": "etc/x", "content": "", "src": None, "mode": "0644"}]}, "files"),
+        ({"files": [{"path": "/etc/../x", "content": "", "src": None, "mode": "0644"}]}, "files"),
+        ({"files": [{"path": "/etc/x", "content": "", "src": None, "mode": "420x"}]}, "files"),
+        ({"files": [{"path": "/x", "content": "", "src": None, "mode": "0644"}] * 2}, "files"),
         ({"image_archives": [""]}, "image_archives"),
         ({"registry_logins": [{**LOGIN, "password": ""}]}, "registry_logins"),
         ({"registry_logins": [LOGIN, LOGIN]}, "registry_logins"),

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.settings import GuestFile, Settings
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import (
     Archive,
     Login,
@@ -34,6 +35,19 @@ def test_the_generation_is_twelve_hex_digits_and_stable() -> None:
         {"insecure_registries": ("reg:5000",)},
         {"archives": (Archive(path="/a.tar", size=1, sha256="a" * 64),)},
         {"source": Source(kind="ova", path="/ova/photon.ova", fingerprint="0" * 64)},
+        {"bridge_cidr": "10.1.0.0/24"},
+        {"settings": Settings(registry_mirrors=("http://m",))},
+        {"settings": Settings(registry_ca="PEM")},
+        {"settings": Settings(http_proxy="http://p")},
+        {"settings": Settings(https_proxy="http://p")},
+        {"settings": Settings(no_proxy=("n",))},
+        {"settings": Settings(dns=("192.0.2.1",))},
+        {"settings": Settings(dns_search=("example.com",))},
+        {"settings": Settings(ntp=("n",))},
+        {"settings": Settings(time_zone="UTC")},
+        {"settings": Settings(debug_ssh_key="ssh-rsa A")},
+        {"settings": Settings(packages=("vim",))},
+        {"settings": Settings(files=(GuestFile(path="/a", content="YQ=="),))},
     ],
 )
 def test_every_option_that_shapes_the_vm_makes_another_generation(change: dict[str, object]) -> None:

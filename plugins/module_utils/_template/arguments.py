@@ -1,0 +1,49 @@
+# Copyright (c) 2026, the bonneville.vsphere developers
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""photon_template's arguments."""
+
+from __future__ import annotations
+
+from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import ArgSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER
+
+_TEXT = {"type": "str"}
+_TEXTS = {"type": "list", "elements": "str"}
+_NUMBER = {"type": "int"}
+_ONE_SOURCE = {"mutually_exclusive": [("ova", "vm")], "required_one_of": [("ova", "vm")]}
+# Hidden by structure: see ArgSpec.secret.
+_LOGIN = {name: {"type": "str", "required": True, "no_log": False} for name in ("server", "username", "password")}
+_FILE = {
+    "path": {"type": "str", "required": True},
+    "content": _TEXT,
+    "src": {"type": "path"},
+    "mode": {"type": "str", "default": "0644"},
+}
+_ONE_CONTENT = {"mutually_exclusive": [("content", "src")], "required_one_of": [("content", "src")]}
+TEMPLATE = ArgSpec(
+    options={
+        "name": {"type": "str", "required": True},
+        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "source": {"type": "dict", "options": {"ova": {"type": "path"}, "vm": _TEXT}, **_ONE_SOURCE},
+        "accept_eula": {"type": "bool", "default": False},
+        "folder": {"type": "str", "default": DEFAULT_FOLDER},
+        **dict.fromkeys(("cluster", "datacenter", "datastore", "network"), _TEXT),
+        **dict.fromkeys(("registry_ca", "http_proxy", "https_proxy", "bridge_cidr", "time_zone"), _TEXT),
+        "debug_ssh_key": {"type": "str", "no_log": False},
+        "files": {"type": "list", "elements": "dict", "options": _FILE, **_ONE_CONTENT},
+        **dict.fromkeys(("cpus", "memory_mb", "memory_reservation_mb", "disk_gb"), _NUMBER),
+        **dict.fromkeys(("hosts", "images", "insecure_registries", "registry_mirrors", "no_proxy"), _TEXTS),
+        **dict.fromkeys(("dns", "dns_search", "ntp", "packages"), _TEXTS),
+        "image_archives": {"type": "list", "elements": "path"},
+        "registry_logins": {"type": "list", "elements": "dict", "options": _LOGIN},
+        "timeout": {"type": "int", "default": 3600},
+    },
+    mutually_exclusive=(("cluster", "hosts"),),
+    required_if=(
+        ("state", "present", ("source", "datastore", "network")),
+        ("state", "present", ("cluster", "hosts"), True),
+    ),
+    secret=("registry_logins.password", "files.content"),
+)
