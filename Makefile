@@ -21,7 +21,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/$(BUILD)/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup setup-parts demo check docs release test unit scripted e2e lab-test lab bench bench-full clean
+.PHONY: help setup setup-parts demo check docs picture release test unit scripted e2e lab-test lab bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -40,6 +40,16 @@ test: setup ## every gate and every test: pure, over real SOAP, and end to end w
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity"
 	@$(BIN)/python -m tests.gates $(GATES)
+
+docs: setup-python ## the documents' tables from the code, and the docs site below .build/docs
+	@$(BIN)/python -m tests.docs.generate
+	@$(BIN)/python -m tests.docs.site
+
+picture: setup ## run the demo and draw what its terminal showed: docs/img/demo.svg
+	@$(BIN)/python -m tests.demo.record
+
+release: setup-python ## build the artifact of a tagged release; checks that version, tag and changelog agree
+	@$(BIN)/python -m tests.gates.release
 
 unit: setup-python ## only the pure tests, in seconds
 	@$(PYTEST) tests/unit

@@ -32,7 +32,7 @@ ADVICE = {
     "container_create_failed": "Docker refused the container. The message has its words.",
     "container_start_failed": "Docker could not start the container. The message has its words.",
     "port_conflict": "Two published ports of the container are the same, or one is taken in the VM.",
-    "docker_unavailable": "The guest's Docker Engine does not answer. Look at the VM's console, or build the template again.",
+    "docker_unavailable": "The guest's Docker Engine does not answer. Look at its console, or build the template again.",
     "disk_full": "The guest's disk is full. Build the template with a larger disk_gb.",
     "container_exited": "The container ended when it was to run. Its last lines of output are in the error.",
     "archive_damaged": "An image archive could not be loaded. Write it again with docker save.",
@@ -67,8 +67,9 @@ def table(header: Iterable[str], rows: Iterable[Iterable[str]], widths: str) -> 
 
 def pages() -> dict[str, str]:
     """The generated files by name."""
-    note = ".. Written by tests/docs/generate.py from the code; do not edit.\n\n"
-    errors = table(("error_code", "what it says"), ((f"``{code}``", text) for code, text in all_codes().items()), "25 75")
+    errors = table(
+        ("error_code", "what it says"), ((f"``{code}``", text) for code, text in all_codes().items()), "25 75"
+    )
     reasons = table(("reason.code", "what to do"), ((f"``{code}``", ADVICE[code]) for code in sorted(REASONS)), "25 75")
     compose = ""
     for level, keys in LEVELS.items():
@@ -77,9 +78,25 @@ def pages() -> dict[str, str]:
             for name, key in keys.items()
         )
         compose += f"Keys of a {level}\n{'~' * (10 + len(level))}\n\n"
-        compose += table(("key", "supported", "what it does", "what is not honoured, and what to do"), rows, "22 10 34 34")
+        compose += table(
+            ("key", "supported", "what it does", "what is not honoured, and what to do"), rows, "22 10 34 34"
+        )
         compose += "\n"
-    return {"error_codes.inc": note + errors, "reasons.inc": note + reasons, "compose_keys.inc": note + compose}
+    troubles, fleets = RST / "troubleshooting.rst", RST / "fleets.rst"
+    return {
+        troubles.name: _put(_put(troubles.read_text(), "error codes", errors), "reasons", reasons),
+        fleets.name: _put(fleets.read_text(), "Compose keys", compose),
+    }
+
+
+def _put(page: str, name: str, tables: str) -> str:
+    """The page with the tables between its two comments of that name."""
+    begin, end = f".. {name}, written by tests/docs/generate.py from the code\n", f".. end of {name}\n"
+    before, _unused, rest = page.partition(begin)
+    _unused, found, after = rest.partition(end)
+    if not found:
+        raise ValueError(f"the page has no place for the {name}")
+    return f"{before}{begin}\n{tables.rstrip()}\n\n{end}{after}"
 
 
 def main() -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InUse, NotFound, Several
 from ansible_collections.bonneville.vsphere.plugins.module_utils._run import HIDDEN, Context, Result, redacted, run
 
-from tests.support.lab import BUILD
+COLLECTIONS = Path(sys.modules[Result.__module__].__file__ or "").parents[5]
 
 SPEC = CONNECTION.merge(
     ArgSpec(
@@ -271,7 +273,7 @@ def test_a_missing_library_is_named(module: str, library: str) -> None:
     )
     done = subprocess.run(
         [sys.executable, "-c", script],
-        env={"PYTHONPATH": str(BUILD / "collections"), "HOME": "/nonexistent"},
+        env={"PYTHONPATH": os.pathsep.join([str(COLLECTIONS), *filter(None, sys.path)]), "HOME": "/nonexistent"},
         capture_output=True,
         text=True,
         check=False,
