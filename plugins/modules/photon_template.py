@@ -31,10 +31,13 @@ options:
     description:
       - With V(present), every host in service has one frozen template VM. Hosts that are disconnected or in maintenance
         mode are left out with a warning, unless they are named in O(hosts).
+      - With V(parked), the template VMs on O(hosts) are powered off and kept, so that a host can enter maintenance
+        mode. New containers go to the other hosts meanwhile, and those that run are left alone. V(present) freezes
+        them again.
       - With V(absent), the template VMs are deleted, on all hosts or on those of O(cluster) or O(hosts). This is
         refused while the disks of any VM depend on them, whether that is a container VM or somebody's linked clone.
     type: str
-    choices: [present, absent]
+    choices: [present, parked, absent]
     default: present
   source:
     description:
@@ -59,7 +62,7 @@ options:
   cluster:
     description:
       - Cluster whose hosts get template VMs, by its name or by its path below the datacenter's host folder.
-      - With O(state=present), this or O(hosts) is required.
+      - With O(state=present), this or O(hosts) is required; O(state=parked) takes O(hosts) alone.
     type: str
   hosts:
     description: ESXi hosts that get template VMs, by their names in vCenter, short or full.
@@ -291,6 +294,12 @@ EXAMPLES = r"""
   check_mode: true
   diff: true
 
+- name: Power off the template VM of a host that is to enter maintenance mode
+  bonneville.vsphere.photon_template:
+    name: photon
+    state: parked
+    hosts: [esx1.example.com]
+
 - name: Remove the template from all hosts
   bonneville.vsphere.photon_template:
     name: photon
@@ -301,7 +310,8 @@ RETURN = r"""
 actions:
   description:
     - What was done, in check mode what would be, a dictionary for each template VM.
-    - Each is one of V(import), V(clone), V(rebuild), V(move), V(boot), V(freeze), V(refreeze) and V(remove).
+    - Each is one of V(import), V(clone), V(rebuild), V(move), V(boot), V(freeze), V(refreeze), V(park)
+      and V(remove).
   type: list
   elements: dict
   returned: always

@@ -366,6 +366,42 @@ def leave_primed(template: Template) -> None:
     assert template.vms()[template.vm(1)]["power"] == "poweredOff"
 
 
+# Parked -------------------------------------------------------------------------
+
+
+def test_a_parked_host_can_enter_maintenance_and_comes_back_frozen(template: Template, session: Session) -> None:
+    frozen = template.as_frozen(template.built())
+    clones = clone_containers(session, template.lab, frozen, f"web-{template.name}", folder=f"clones-{template.name}")
+    before = template.stands()
+    parking = {"state": "parked", "hosts": [template.hosts[0]]}
+    with template.denied("VirtualMachine.Interact.PowerOff"):
+        assert "VirtualMachine.Interact.PowerOff" in failed(template.absent(**parking), "permission_missing")["msg"]
+    foretold = good(template.run(check=True, cluster=None, **parking))
+    assert template.stands() == before
+    parked = good(template.absent(**parking))
+    assert actions(parked) == actions(foretold) == [("park", template.vm(0))]
+    assert parked["diff"] == foretold["diff"]
+    assert parked["template"]["hosts"][0]["state"] == "powered off"
+    assert not good(template.absent(**parking))["changed"]
+    moid = before[template.vm(0)][0]
+    assert template.vms()[template.vm(0)]["moid"] == moid
+    assert {name: state for name, state in template.stands().items() if name != template.vm(0)} == {
+        name: state for name, state in before.items() if name != template.vm(0)
+    }
+    power = {vm["name"]: vm["power"] for vm in template.lab.state()["vms"]}
+    assert all(power[name] == "poweredOn" for name in clones)
+    assert actions(template.built()) == [("boot", template.vm(0))]
+    assert template.stands() == before
+    for clone in clones.values():
+        template.control(clone, "destroy")
+
+
+def test_parking_wants_its_hosts_named(template: Template) -> None:
+    refused = template.absent(state="parked")
+    assert refused["failed"]
+    assert "hosts" in refused["msg"]
+
+
 # Removed ------------------------------------------------------------------------
 
 

@@ -6,7 +6,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, GuestSilent
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, ON, TemplateVm
@@ -17,10 +18,18 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardw
     hardware_from,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits import (
+    Pause,
     TaskEnds,
     VmShows,
     Waiting,
     powered_off,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import (
+    TRIES,
+    fault_of,
+    is_busy,
+    passes,
+    pause_after,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import read
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
@@ -67,34 +76,28 @@ class Actions:
             config=vim.vm.ConfigSpec(uuid=bios_uuid, extraConfig=extra(extra_config).extraConfig),
         )
         what = "Cannot clone to make the template VM"
-        with explaining(what, obj=name):
-            task = self._session.managed("VirtualMachine", source).CloneVM_Task(
-                folder=self._session.managed("Folder", folder), name=name, spec=spec
-            )
-        made = yield TaskEnds(task=task, what=what, obj=name)
+        parent = self._session.managed("Folder", folder)
+        clone = self._session.managed("VirtualMachine", source).CloneVM_Task
+        made = yield from _done(lambda: clone(folder=parent, name=name, spec=spec), what=what, obj=name, twice=False)
         return str(made._moId)
 
     def reconfigure(self, moid: str, name: str, config: object) -> Waiting:
         what = "Cannot configure the template VM"
-        with explaining(what, obj=name):
-            task = self._session.managed("VirtualMachine", moid).ReconfigVM_Task(config)
-        yield TaskEnds(task=task, what=what, obj=name)
+        change = self._session.managed("VirtualMachine", moid).ReconfigVM_Task
+        yield from _done(lambda: change(config), what=what, obj=name)
 
     def power_on(self, moid: str, name: str) -> Waiting:
         what = "Cannot power on the template VM"
-        with explaining(what, obj=name):
-            task = self._session.managed("VirtualMachine", moid).PowerOnVM_Task()
-        yield TaskEnds(task=task, what=what, obj=name)
+        call = self._session.managed("VirtualMachine", moid).PowerOnVM_Task
+        yield from _done(call, what=what, obj=name, already="InvalidPowerState")
 
     def pull_the_plug(self, moid: str, name: str) -> Waiting:
         """Power off; a VM that is off already is as wanted."""
         what = "Cannot power off the template VM"
         try:
-            with explaining(what, obj=name):
-                task = self._session.managed("VirtualMachine", moid).PowerOffVM_Task()
-            yield TaskEnds(task=task, what=what, obj=name)
+            yield from _done(self._session.managed("VirtualMachine", moid).PowerOffVM_Task, what=what, obj=name)
         except BonnevilleError as error:
-            if error.details.get("fault") != "InvalidPowerState":
+            if fault_of(error) != "InvalidPowerState":
                 raise
 
     def shut_down(self, moid: str, name: str) -> Waiting:
@@ -124,14 +127,34 @@ class Actions:
         spec = vim.vm.RelocateSpec(
             host=self._session.managed("HostSystem", host), pool=self._session.managed("ResourcePool", pool)
         )
-        with explaining(what, obj=name):
-            task = self._session.managed("VirtualMachine", moid).RelocateVM_Task(spec=spec)
-        yield TaskEnds(task=task, what=what, obj=name)
+        move = self._session.managed("VirtualMachine", moid).RelocateVM_Task
+        yield from _done(lambda: move(spec=spec), what=what, obj=name)
 
     def destroy(self, moid: str, name: str, *, power: str) -> Waiting:
         if power != OFF:
             yield from self.pull_the_plug(moid, name)
         what = "Cannot destroy the template VM"
-        with explaining(what, obj=name):
-            task = self._session.managed("VirtualMachine", moid).Destroy_Task()
-        yield TaskEnds(task=task, what=what, obj=name)
+        call = self._session.managed("VirtualMachine", moid).Destroy_Task
+        yield from _done(call, what=what, obj=name, already="ManagedObjectNotFound")
+
+
+def _done(call: Callable[[], Any], *, what: str, obj: str, twice: bool = True, already: str = "") -> Waiting:
+    """A task's result; it is begun again after a pause where another task works on the VM, or its answer was lost.
+
+    Args:
+        twice: whether it does no harm when a call whose answer was lost is made again.
+        already: the fault of a further try that means that an earlier one did it.
+    """
+    tries = 0
+    while True:
+        tries += 1
+        try:
+            with explaining(what, obj=obj):
+                task = call()
+            return (yield TaskEnds(task=task, what=what, obj=obj))
+        except BonnevilleError as error:
+            if already and tries > 1 and fault_of(error) == already:
+                return None
+            if tries == TRIES or not (passes(error) if twice else is_busy(error)):
+                raise
+        yield Pause(until=pause_after(tries))

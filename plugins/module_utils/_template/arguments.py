@@ -25,7 +25,7 @@ _ONE_CONTENT = {"mutually_exclusive": [("content", "src")], "required_one_of": [
 TEMPLATE = ArgSpec(
     options={
         "name": {"type": "str", "required": True},
-        "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
+        "state": {"type": "str", "choices": ["present", "parked", "absent"], "default": "present"},
         "source": {"type": "dict", "options": {"ova": {"type": "path"}, "vm": _TEXT}, **_ONE_SOURCE},
         "accept_eula": {"type": "bool", "default": False},
         "folder": {"type": "str", "default": DEFAULT_FOLDER},
@@ -44,6 +44,7 @@ TEMPLATE = ArgSpec(
     required_if=(
         ("state", "present", ("source", "datastore", "network")),
         ("state", "present", ("cluster", "hosts"), True),
+        ("state", "parked", ("hosts",)),
     ),
     secret=("registry_logins.password", "files.content"),
 )

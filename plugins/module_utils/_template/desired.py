@@ -20,6 +20,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec 
 
 PRESENT = "present"
 ABSENT = "absent"
+PARKED = "parked"
 DEFAULT_FOLDER = "bonneville-templates"
 
 # What vSphere or Photon OS takes, at the least; memory of a VM comes in steps of 4 MiB.

@@ -20,6 +20,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits
     Awaited,
     Flow,
     OthersDid,
+    Pause,
     TaskEnds,
     VmShows,
 )
@@ -87,6 +88,8 @@ class _Driver:
         elif isinstance(lane.awaited, VmShows):
             self._new_vms.append(lane.awaited.moid)
             lane.limit = lane.limit.sooner(lane.awaited.seconds)
+        elif isinstance(lane.awaited, Pause):
+            lane.limit = lane.awaited.until
 
     def look(self, lane: _Lane) -> bool:
         """Whether a flow's wait is over; then it went on."""
@@ -96,7 +99,7 @@ class _Driver:
             self.advance(lane, error=error)
             return True
         if value is _NOTHING:
-            if not lane.limit.passed or isinstance(lane.awaited, OthersDid):
+            if not lane.limit.passed or isinstance(lane.awaited, OthersDid | Pause):
                 return False
             self.advance(lane, error=self._late(lane.awaited))
         else:
@@ -137,6 +140,8 @@ class _Driver:
                 )
             found = awaited.find(seen)
             return _NOTHING if found is None else found
+        if isinstance(awaited, Pause):
+            return None if awaited.until.passed else _NOTHING
         if not isinstance(awaited, OthersDid):
             raise AssertionError("nothing else is awaited here")
         return awaited.find() or _NOTHING

@@ -24,14 +24,15 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template impor
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.build import Builder, Site
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import ABSENT, Request
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import REMOVAL, needed
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import ABSENT, PARKED, Request
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import PARKING, REMOVAL, needed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     IMPORT,
     MOVE,
     Plan,
     Step,
     plan_absent,
+    plan_parked,
     plan_present,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
@@ -60,7 +61,7 @@ _AFTERWARDS_SECONDS = 90.0
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What was asked, what stands, and what is to be done about it. ``wanted`` is None for the template's removal."""
+    """What was asked, what stands, and what is to be done. ``wanted`` is there where the template is to stand."""
 
     request: Request
     seen: Survey
@@ -89,6 +90,8 @@ def prepare(session: Session, request: Request, sources: Sources) -> Job:
     seen = survey(session, request)
     if request.state == ABSENT:
         job = Job(request=request, seen=seen, plan=_plan_absent(request, seen, {}))
+    elif request.state == PARKED:
+        job = Job(request=request, seen=seen, plan=plan_parked(name=request.name, hosts=seen.hosts, vms=seen.vms))
     else:
         wanted = resolve(session, request, sources=sources, seen=seen)
         job = Job(request=request, seen=seen, plan=_plan_present(wanted, seen, {}), wanted=wanted)
@@ -113,7 +116,7 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
     deadline = Deadline(job.request.timeout)
     session.deadline = Deadline(job.request.timeout + _AFTERWARDS_SECONDS)
     if job.wanted is None:
-        return _remove(session, job, deadline)
+        return _put_away(session, job, deadline)
     datacenter = job.seen.datacenter
     folder = job.seen.folder or ensure_folder(session, datacenter=datacenter, path=job.request.folder)
     builder = Builder(
@@ -205,8 +208,10 @@ def _check_privileges(session: Session, job: Job) -> None:
     if not job.plan.work:
         return
     if job.wanted is None:
-        doomed = {vm.moid: vm.name for vm in job.plan.destroyed}
-        check_privileges(session, doomed, REMOVAL, what="Cannot remove the template VMs")
+        vms = {step.vm.moid: step.vm.name for step in job.plan.work if step.vm}
+        parking = job.request.state == PARKED
+        verb = "park" if parking else "remove"
+        check_privileges(session, vms, PARKING if parking else REMOVAL, what=f"Cannot {verb} the template VMs")
         return
     permits = needed(job.plan.work, job.wanted.spec)
     datacenter = job.seen.datacenter
@@ -222,14 +227,17 @@ def _check_privileges(session: Session, job: Job) -> None:
     check_places(session, wanted, what="Cannot make template", obj=job.request.name)
 
 
-def _remove(session: Session, job: Job, deadline: Deadline) -> Done:
+def _put_away(session: Session, job: Job, deadline: Deadline) -> Done:
+    """Park or remove the VMs."""
     actions = Actions(session)
     flows = {
-        step.key: actions.destroy(vm.moid, vm.name, power=vm.power) for step in job.plan.work if (vm := step.destroys)
+        step.key: actions.destroy(vm.moid, vm.name, power=vm.power) if step.destroys else actions.switch_off(vm)
+        for step in job.plan.work
+        if (vm := step.vm)
     }
     errors = driver.run(session, flows, deadline=deadline)
     seen = job.seen
-    if errors and seen.folder:
+    if (errors or job.request.state == PARKED) and seen.folder:
         with suppress(BonnevilleError):
             seen = read_again(session, seen, seen.folder)
     return Done(seen=seen, errors=errors)

@@ -14,6 +14,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec 
 
 _VM = "VirtualMachine"
 REMOVAL = (f"{_VM}.Inventory.Delete", f"{_VM}.Interact.PowerOff")
+PARKING = (f"{_VM}.Interact.PowerOff",)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,6 +27,7 @@ MOVE = "move"  # back to the host that it is for, then boot and freeze
 BOOT = "boot"  # it is off: power on, freeze
 FREEZE = "freeze"  # it runs: freeze
 REFREEZE = "refreeze"  # it runs or is frozen in a state of no use: power cycle, freeze
+PARK = "park"  # its host is to be free of it: power off, and keep
 REMOVE = "remove"  # destroy a VM that nothing needs
 SKIP = "skip"  # its host is out of service: nothing can be done there now
 UNCHANGED = "unchanged"
@@ -149,6 +150,23 @@ def plan_absent(
     ]
     steps.sort(key=lambda step: (step.host.name, step.name, step.vm.moid if step.vm else ""))
     return Plan(steps=tuple(steps), errors=tuple(_in_use(steps, dependents or {}, name)))
+
+
+def plan_parked(*, name: str, hosts: Iterable[Host], vms: Iterable[TemplateVm]) -> Plan:
+    """Power off what of a template stands on these hosts, wherever it belongs: that is what keeps a host busy."""
+    known = {host.moid: host for host in hosts}
+    steps = [
+        Step(
+            action=UNCHANGED if vm.power == OFF else PARK,
+            host=known[vm.host],
+            name=vm.name,
+            reason="it is powered off" if vm.power == OFF else "its host is to be free of running template VMs",
+            vm=vm,
+        )
+        for vm in vms
+        if vm.marks.template == name and vm.host in known
+    ]
+    return Plan(steps=tuple(sorted(steps, key=lambda step: (step.host.name, step.name))))
 
 
 def vm_name(template: str, host: Host) -> str:

@@ -14,6 +14,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import p
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, SUSPENDED, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
+    PARK,
     REBUILD,
     REMOVE,
     SKIP,
@@ -45,7 +46,8 @@ def difference(steps: Iterable[Step], spec: TemplateSpec | None) -> tuple[dict[s
             if step.vm:
                 after[step.vm.name] = before[step.vm.name]
         elif step.action != REMOVE:
-            after[step.name] = {"host": step.host.name, "state": "frozen"}
+            state = "powered off" if step.action == PARK else "frozen"
+            after[step.name] = {"host": step.host.name, "state": state}
         if step.action == REBUILD and step.vm and spec:
             old, new = _change(step.vm, spec)
             before[step.vm.name].update(old)
@@ -99,7 +101,7 @@ def _as_it_stands(step: Step) -> dict[str, Any]:
     if vm is None:
         raise AssertionError("a step on a VM has one")
     shown: dict[str, Any] = {"host": vm.host_name, "state": _state(vm)}
-    if step.action not in (UNCHANGED, REMOVE):
+    if step.action not in (UNCHANGED, PARK, REMOVE):
         shown["trouble"] = step.reason
     return shown
 

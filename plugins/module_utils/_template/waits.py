@@ -21,6 +21,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import ON
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import VmState
 
 
@@ -49,13 +50,20 @@ class VmShows:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Pause:
+    """Wait until then."""
+
+    until: Deadline
+
+
+@dataclass(frozen=True, kw_only=True)
 class OthersDid:
     """Wait until the work on other VMs made ``find`` answer with something."""
 
     find: Callable[[], Any]
 
 
-Awaited: TypeAlias = "TaskEnds | VmShows | OthersDid"
+Awaited: TypeAlias = "TaskEnds | VmShows | Pause | OthersDid"
 Flow = Generator[Awaited, Any, None]
 Waiting = Generator[Awaited, Any, Any]
 

@@ -8,6 +8,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actua
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     is_sound,
     plan_absent,
+    plan_parked,
     plan_present,
 )
 from hypothesis import given
@@ -113,6 +114,19 @@ def test_absent_takes_all_or_the_hosts_named() -> None:
     assert [step.vm.moid for step in everywhere.steps if step.vm] == ["vm-1", "vm-2"]
     one = plan_absent(name="photon", hosts=[host(2)], vms=both, everywhere=False)
     assert [step.vm.moid for step in one.steps if step.vm] == ["vm-2"]
+
+
+def test_parking_powers_off_what_stands_on_the_host_wherever_it_belongs() -> None:
+    off = vm(3, power="poweredOff", frozen=False, host="host-1")
+    moved = vm(2, host="host-1", power="suspended", frozen=False)
+    others = [vm(4), vm(5, spec=replace(SPEC, name="other"), host="host-1")]
+    plan = plan_parked(name="photon", hosts=[host(1)], vms=[vm(1), moved, off, *others])
+    assert [(step.action, step.vm.moid) for step in plan.steps if step.vm] == [
+        ("park", "vm-1"),
+        ("park", "vm-2"),
+        ("unchanged", "vm-3"),
+    ]
+    assert not plan.destroyed
 
 
 # Properties -------------------------------------------------------------------
