@@ -13,7 +13,7 @@ import socket
 import struct
 import time
 
-from . import state
+from . import places, state
 from .shell import journal, run
 
 _RTC = "/dev/rtc0"
@@ -22,6 +22,13 @@ _RNDRESEEDCRNG = 0x5207
 # The RTC counts whole seconds; less than this is no jump.
 _CLOCK_SLACK = 2.0
 _SSH_KEYS = "/etc/ssh/ssh_host_*"
+_MACHINE_ID = "/etc/machine-id"
+# A link to the other on most systems; a file of its own counts before it when that is empty.
+_DBUS_ID = "/var/lib/dbus/machine-id"
+_BOOT_ID = "/proc/sys/kernel/random/boot_id"
+# What systemd feeds the generator with at the next boot.
+_NEXT_SEED = "/var/lib/systemd/random-seed"
+_JOURNALD = "/run/systemd/journal/socket"
 
 
 def set_clock() -> None:
@@ -36,13 +43,15 @@ def set_clock() -> None:
 
     second, minute, hour, day, month, year = struct.unpack("6i", raw[:24])
     now = datetime(year + 1900, month + 1, day, hour, minute, second, tzinfo=timezone.utc).timestamp()
-    if abs(now - time.time()) < _CLOCK_SLACK:
+    behind = now - time.time()
+    if abs(behind) < _CLOCK_SLACK:
         return
     try:
         time.clock_settime(time.CLOCK_REALTIME, now)
     except OSError as error:
         journal(f"clock: {error.strerror}")
         return
+    journal(f"the clock was {behind:.0f} s behind the VM's RTC")
     # It believes in the offset that it measured before the freeze.
     run(["systemctl", "--no-block", "try-restart", "systemd-timesyncd.service"])
 
@@ -57,12 +66,25 @@ def reseed(seed: str) -> None:
             journal(f"the random generator was fed, not reseeded: {error.strerror}")
 
 
+def forget_machine_id() -> None:
+    """Have the next boot make a new one: this disk is about to be copied, and DHCP servers know clients by it."""
+    with open(_MACHINE_ID, "w", encoding="ascii"):
+        pass
+    if not os.path.islink(_DBUS_ID):
+        state.remove(_DBUS_ID)
+
+
 def set_names(hostname: str) -> None:
-    """A machine-id of its own, and the host name, now and at every boot."""
+    """A machine-id of its own, and the host name, now and at every boot; a boot id until then."""
+    own = os.urandom(16).hex()
+    named = [(_MACHINE_ID, own), ("/etc/hostname", hostname)]
+    if os.path.exists(_DBUS_ID) and not os.path.islink(_DBUS_ID):
+        named.append((_DBUS_ID, own))
     # In place: these files may be mounts, which cannot be replaced.
-    for path, text in (("/etc/machine-id", os.urandom(16).hex()), ("/etc/hostname", hostname)):
+    for path, text in named:
         with open(path, "w", encoding="ascii") as file:
             file.write(text + "\n")
+    _set_boot_id()
     try:
         socket.sethostname(hostname)
     except OSError as error:
@@ -73,6 +95,30 @@ def set_names(hostname: str) -> None:
         kept = [line for line in file if not line.startswith("127.0.1.1")]
         file.truncate(0)
         file.writelines([*kept, f"127.0.1.1\t{hostname}{' ' + short if short != hostname else ''}\n"])
+
+
+def _set_boot_id() -> None:
+    """Whoever asks for the boot's id finds one of this VM's own; the kernel's is in the memory that was copied."""
+    raw = bytearray(os.urandom(16))
+    raw[6], raw[8] = raw[6] & 0x0F | 0x40, raw[8] & 0x3F | 0x80  # RFC 4122, random
+    text = raw.hex()
+    own = f"{places.RUN}/boot_id"
+    state.write(own, "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:])).encode() + b"\n", mode=0o444,
+                durable=False)  # fmt: skip
+    done = run(["mount", "--bind", own, _BOOT_ID])
+    if done.code:
+        journal(f"the boot id is the template's: {done.said}")
+
+
+def settle(*, ssh: bool) -> None:
+    """What need not keep the container waiting: the next boot's seed, the journal, and sshd if it ran before."""
+    if os.path.exists(_NEXT_SEED):
+        state.write(_NEXT_SEED, os.urandom(512), mode=0o600, durable=False)
+    if os.path.exists(_JOURNALD):
+        # It writes under the machine-id that it began with, where nobody looks for this machine's journal.
+        run(["systemctl", "--no-block", "restart", "systemd-journald.service"])
+    if ssh:
+        make_ssh_keys()
 
 
 def drop_ssh_keys() -> bool:

@@ -102,6 +102,7 @@ class _Template:
             found = self._prime()
             setup.close(self._settings)
             state.save(places.PRIME, {"images": [asdict(image) for image in found]})
+            identity.forget_machine_id()
             os.sync()
             self._reporter.phase("primed", images=tuple(found), **common)
             return

@@ -144,8 +144,8 @@ def _become(rpc: GuestRpc, spec: Spec, frozen: dict[str, Any], reporter: Reporte
         if not reporter.status.network:
             reporter.phase("network")
             net.wait(reporter)
-        if frozen.get("ssh"):
-            threading.Thread(target=identity.make_ssh_keys, name="ssh", daemon=True).start()
+        ssh = bool(frozen.get("ssh"))
+        threading.Thread(target=identity.settle, name="settle", kwargs={"ssh": ssh}, daemon=True).start()
         # Whole on disk at once; durable when it runs and is saved again.
         record.save(durable=False)
         state.remove(places.THAW)
