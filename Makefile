@@ -26,8 +26,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
-demo: setup ## bring up the lab, build templates, run containers as VMs, remove them all
-	@$(BIN)/python -m tests.demo
+demo: setup $(if $(filter vm,$(GUEST)),setup-qemu) ## bring up the lab, build templates, run containers as VMs, remove them all (GUEST=docker|vm)
+	@$(BIN)/python -m tests.demo --guests $(or $(GUEST),docker)
 
 test: setup ## every gate and every test: pure, over real SOAP, and end to end with real Docker guests
 	@echo "== the gates"
@@ -37,6 +37,7 @@ test: setup ## every gate and every test: pure, over real SOAP, and end to end w
 	@echo "== the collection: pure, over real SOAP, and end to end"
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
 	@$(PYTEST) tests/e2e
+	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity"
 	@$(BIN)/python -m tests.gates $(GATES)
@@ -57,10 +58,13 @@ unit: setup-python ## only the pure tests, in seconds
 scripted: setup-python $(LAB) ## only the tests over real SOAP with scripted guests
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/scripted
 
+test-vm: setup-python $(LAB) setup-qemu ## only the tests on virtual machines: minutes, and longer without KVM
+	@$(PYTEST) -s --timeout 1800 tests/vm
+
 e2e: setup ## only the end-to-end tests with real Docker guests
 	@$(PYTEST) tests/e2e
 
-lab: setup ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|scripted)
+lab: setup $(if $(filter vm,$(GUESTS)),setup-qemu) ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|vm|scripted)
 	@$(BIN)/python -m tests.support.playground --guests $(or $(GUESTS),docker)
 
 bench: setup-bench ## measure this collection beside its peer and a bare script, in minutes
@@ -92,6 +96,10 @@ $(LAB): $(LAB_SOURCES) tests/setup/go.sh
 
 setup-engine:
 	@tests/setup/engine.sh
+
+.PHONY: setup-qemu test-vm
+setup-qemu:
+	@tests/setup/qemu.sh
 
 # The peer and the plot have environments of their own: neither is a part of this collection's.
 .PHONY: setup-bench

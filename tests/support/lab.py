@@ -19,8 +19,8 @@ import requests
 ROOT = Path(__file__).resolve().parents[2]
 BUILD = ROOT / ".build"
 BINARY = Path(os.environ.get("BONNEVILLE_LAB", BUILD / "lab"))
-# The first start of docker guests builds their root by debootstrap: about a minute, more on a slow mirror.
-START_SECONDS = {"scripted": 60, "docker": 900}
+# The first start of docker guests and VMs builds their root by debootstrap: about a minute, more on a slow mirror.
+START_SECONDS = {"scripted": 60, "docker": 900, "vm": 900}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from tests.support.lab import running_lab
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--guests", choices=("docker", "scripted"), default="docker")
+    parser.add_argument("--guests", choices=("docker", "vm", "scripted"), default="docker")
     parser.add_argument("--hosts", type=int, default=3)
     options = parser.parse_args()
     with running_lab(guests=options.guests, hosts=options.hosts, verbose=True) as lab:

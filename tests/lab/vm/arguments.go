@@ -45,7 +45,7 @@ type build struct {
 func (b build) arguments() []string {
 	a := []string{
 		"-name", option(b.spec.Name), "-nodefaults", "-no-user-config", "-display", "none", "-S",
-		"-machine", "pc,usb=off,vmport=off,graphics=off,dump-guest-core=off,memory-backend=ram",
+		"-machine", "pc,usb=off,vmport=off,dump-guest-core=off,memory-backend=ram",
 		"-object", fmt.Sprintf("memory-backend-file,id=ram,size=%dM,mem-path=/proc/self/fd/%d,share=%s,reserve=off",
 			b.spec.MemoryMB, memoryFile, onOff(!b.private)),
 		"-m", fmt.Sprint(b.spec.MemoryMB), "-smp", fmt.Sprint(max(1, min(int(b.spec.CPUs), runtime.NumCPU()))),

@@ -11,6 +11,10 @@ done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++' | while read -r f
 done
 chroot . sh -c 'cd /initrd && find . | cpio --quiet -o -H newc' >boot/initrd
 rm -rf initrd boot/initrd.img*
+# Photon calls it sshd.service, a unit and not another's alias.
+rm -f etc/systemd/system/sshd.service etc/systemd/system/multi-user.target.wants/ssh.service
+sed '/^Alias=/d' lib/systemd/system/ssh.service >lib/systemd/system/sshd.service
+rm lib/systemd/system/ssh.service
 # Docker is off until someone enables it, as on Photon, and so is what no guest needs.
 # Photon has no SysV scripts: with them each "systemctl enable" runs a Perl program.
 rm -rf etc/init.d etc/rc?.d
@@ -30,7 +34,7 @@ for generator in lib/systemd/system-generators/*; do
     *) ln -s /dev/null "etc/systemd/system-generators/${generator##*/}" ;;
     esac
 done
-chroot . systemctl --quiet enable systemd-networkd.service systemd-resolved.service ssh.service vmtoolsd.service \
+chroot . systemctl --quiet enable systemd-networkd.service systemd-resolved.service sshd.service vmtoolsd.service \
     cloud-init.service sshd-keygen.service iptables.service
 chroot . systemctl --quiet set-default multi-user.target
 # What a first boot makes has to be empty in a disk that all machines begin with.
