@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, NoReturn, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
-
 from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import ArgSpec
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InvalidOption, Unsupported
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
+    BonnevilleError,
+    InvalidOption,
+    Unsupported,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Pipe, Progress
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import sdk
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import (

@@ -26,7 +26,8 @@ def test_replicas_answer_over_http_and_are_spread(container: Run, images: dict[s
 
 
 def test_a_second_run_changes_nothing(container: Run, images: dict[str, str]) -> None:
-    options: dict[str, Any] = {"name": "twice", "replicas": 2, "image": images["web"], "env": {"SECRET": "s3cret-value"}}
+    secret = {"SECRET": "s3cret-value"}
+    options: dict[str, Any] = {"name": "twice", "replicas": 2, "image": images["web"], "env": secret}
     assert container(**options)["changed"]
     again = container(**options)
     assert not again["changed"]

@@ -103,7 +103,9 @@ class LabDidNotStart(RuntimeError):
 
 
 @contextmanager
-def running_lab(*, guests: str, hosts: int = 3, arguments: tuple[str, ...] = (), verbose: bool = False) -> Iterator[Lab]:
+def running_lab(
+    *, guests: str, hosts: int = 3, arguments: tuple[str, ...] = (), verbose: bool = False
+) -> Iterator[Lab]:
     """A lab for the time of the block. With ``verbose`` its progress goes to our own stderr."""
     if not BINARY.exists():
         raise LabDidNotStart(f"{BINARY} is not built: run 'make setup'")

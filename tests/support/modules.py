@@ -19,7 +19,12 @@ COLLECTION = "ansible_collections.bonneville.vsphere.plugins.modules"
 
 
 def run_module(
-    name: str, options: Mapping[str, Any], *, check: bool = False, diff: bool = True, environment: Mapping[str, str] | None = None
+    name: str,
+    options: Mapping[str, Any],
+    *,
+    check: bool = False,
+    diff: bool = True,
+    environment: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """Run a module in this process and return its result, failed or not.
 
@@ -32,10 +37,8 @@ def run_module(
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
     printed = io.StringIO()
     with patched_environment(environment or {}), patch_module_args(arguments), contextlib.redirect_stdout(printed):
-        try:
+        with contextlib.suppress(SystemExit):
             module.main()
-        except SystemExit:
-            pass
     lines = printed.getvalue().strip().splitlines()
     if not lines:
         raise AssertionError(f"{name} printed no result")

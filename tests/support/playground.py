@@ -18,7 +18,8 @@ def main() -> None:
         print("The lab is ready. In another terminal:\n")
         for name, value in lab.environment.items():
             print(f"  export {name}={shlex.quote(value)}")
-        print(f"\n  cluster {lab.ready['cluster']}, datastore {lab.ready['datastore']}, network '{lab.ready['network']}'")
+        where = [f"{kind} '{lab.ready[kind]}'" for kind in ("cluster", "datastore", "network")]
+        print(f"\n  {', '.join(where)}")
         print(f"  OVA for photon_template: {lab.ready['ova']}")
         print(f"  images: {', '.join(lab.ready.get('images', {}).values()) or 'none'}")
         print(f"  control API: {lab.ready['control']}/state\n\nCtrl-C ends it and removes everything.", flush=True)

@@ -110,7 +110,8 @@ def take_stock(
     }
     if not names:
         return Stock()
-    giving = [action.vm for action in (*plan.of(RECREATE, REMOVE), *(action for action, _unused in takers)) if action.vm]
+    givers = (*plan.of(RECREATE, REMOVE), *(action for action, _unused in takers))
+    giving = [action.vm for action in givers if action.vm]
     holding = [vm.moid for vm in giving if named_volumes(vm.marks.applied.options)]
     held = _held(session, list(dict.fromkeys(holding)), seen.scope)
     wanted = {disk for disks in names.values() for disk in disks.values()}

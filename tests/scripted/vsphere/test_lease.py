@@ -107,7 +107,7 @@ def test_it_is_renewed_while_it_is_held(session: Session, folder: Callable[[], s
 
 def test_a_lease_that_somebody_removed_ends_the_run(session: Session, folder: Callable[[], str]) -> None:
     lost = threading.Event()
-    with (
+    with (  # noqa: PT012 - the lease is lost inside of the block
         pytest.raises(LeaseLost, match="somebody removed it"),
         hold(session, folder, seconds=0.9, on_lost=lost.set) as one,
     ):

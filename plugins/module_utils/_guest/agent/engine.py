@@ -43,7 +43,7 @@ class Engine:
     # reaching it ---------------------------------------------------------
 
     def wait(self, *, within: float = _READY_WITHIN) -> None:
-        """Return when the Engine answers; starts its service when it does not. Raises Problem ``docker_unavailable``."""
+        """Return when the Engine answers; starts its service if it does not. Raises Problem ``docker_unavailable``."""
         begun = time.monotonic()
         said = ""
         while True:

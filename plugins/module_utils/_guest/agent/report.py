@@ -110,7 +110,7 @@ class Reporter:
                     self._refused(f"the host does not take this VM's status ({error}); guestinfo may be disabled")
                 told = True
                 with self._changed:
-                    self._changed.wait_for(lambda: self._closing or self._wanted > number, _AGAIN)
+                    self._changed.wait_for(lambda sent=number: self._closing or self._wanted > sent, _AGAIN)
                 continue
             with self._changed:
                 self._sent = number
