@@ -36,9 +36,13 @@ def run_module(
     module = importlib.import_module(f"{COLLECTION}.{name}")
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
     printed = io.StringIO()
-    with patched_environment(environment or {}), patch_module_args(arguments), contextlib.redirect_stdout(printed):
-        with contextlib.suppress(SystemExit):
-            module.main()
+    with (
+        patched_environment(environment or {}),
+        patch_module_args(arguments),
+        contextlib.redirect_stdout(printed),
+        contextlib.suppress(SystemExit),
+    ):
+        module.main()
     lines = printed.getvalue().strip().splitlines()
     if not lines:
         raise AssertionError(f"{name} printed no result")
