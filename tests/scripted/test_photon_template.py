@@ -25,6 +25,7 @@ from tests.scripted.template_support import IMAGE, READS, Template, actions, goo
 from tests.support.archives import save_image
 from tests.support.containers import clone_containers
 from tests.support.lab import Lab, running_lab
+from tests.support.modules import run_module
 from tests.support.vsphere import SECONDS, Site
 
 _numbers = itertools.count()
@@ -400,6 +401,38 @@ def test_parking_wants_its_hosts_named(template: Template) -> None:
     refused = template.absent(state="parked")
     assert refused["failed"]
     assert "hosts" in refused["msg"]
+
+
+# Looked at ----------------------------------------------------------------------
+
+
+def test_what_stands_is_told_host_by_host_with_what_is_amiss(template: Template, session: Session) -> None:
+    def told(**options: Any) -> dict[str, Any]:
+        given = {**template.lab.connection, "name": template.name, "folder": template.folder, **options}
+        return good(run_module("photon_template_info", given, environment=template.lab.environment))
+
+    assert told()["templates"] == []
+    built = template.built(memory_mb=1024, memory_reservation_mb=512, cluster=None, hosts=template.hosts[:2])
+    clones = clone_containers(
+        session, template.lab, template.as_frozen(built), f"web-{template.name}", folder=f"clones-{template.name}"
+    )
+    template.control(template.vm(1), "power-off")
+    template.lab.reset_calls()
+    (one,) = told(cluster=template.lab.ready["cluster"])["templates"]
+    assert set(template.lab.calls()) <= READS
+    first, second = one["hosts"]
+    assert (first["host"], first["vm"], first["state"]) == (template.hosts[0], template.vm(0), "frozen")
+    assert (first["generation"], first["chain_depth"]) == (built["template"]["generation"], 1)
+    assert (first["clones"], second["clones"]) == (list(clones), [])
+    assert (first["memory_mb"], first["memory_reserved_mb"]) == (1024, 512)
+    assert first["images"] == built["template"]["images"]
+    assert (second["state"], second["frozen"]) == ("powered off", False)
+    assert told()["templates"] == [{**one, "warnings": one["warnings"][:1]}]
+    assert len(one["warnings"]) == 2
+    assert f"{template.vm(1)} is powered off" in one["warnings"][0]
+    assert f"host {template.hosts[2]} has no template VM" in one["warnings"][1]
+    for clone in clones.values():
+        template.control(clone, "destroy")
 
 
 # Removed ------------------------------------------------------------------------

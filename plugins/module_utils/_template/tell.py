@@ -86,7 +86,7 @@ def _host(step: Step, vm: TemplateVm | None, reached: Mapping[str, float]) -> di
         "host": step.host.name,
         "vm": step.name,
         "moid": vm.moid if vm else "",
-        "state": _state(vm) if vm else "absent",
+        "state": state_of(vm) if vm else "absent",
         "frozen": vm is not None and vm.frozen,
         "generation": vm.marks.generation if vm else "",
         "action": step.action,
@@ -100,13 +100,14 @@ def _as_it_stands(step: Step) -> dict[str, Any]:
     vm = step.vm
     if vm is None:
         raise AssertionError("a step on a VM has one")
-    shown: dict[str, Any] = {"host": vm.host_name, "state": _state(vm)}
+    shown: dict[str, Any] = {"host": vm.host_name, "state": state_of(vm)}
     if step.action not in (UNCHANGED, PARK, REMOVE):
         shown["trouble"] = step.reason
     return shown
 
 
-def _state(vm: TemplateVm) -> str:
+def state_of(vm: TemplateVm) -> str:
+    """How a template VM is, in a word or two."""
     if vm.marks.phase == marks_of.IMPORTING:
         return "unfinished"
     if vm.frozen:
