@@ -29,9 +29,9 @@ help: ## list the targets
 demo: setup $(if $(filter vm,$(GUEST)),setup-qemu) ## bring up the lab, build templates, run containers as VMs, remove them all (GUEST=docker|vm)
 	@$(BIN)/python -m tests.demo --guests $(or $(GUEST),docker)
 
-test: setup ## every gate and every test: pure, over real SOAP, and end to end with real Docker guests
-	@echo "== the gates"
-	@$(BIN)/python -m tests.gates
+test: setup ## the quick gates and every test: pure, over real SOAP, and end to end with real Docker guests
+	@echo "== the quick gates; 'make check' has all of them"
+	@$(BIN)/python -m tests.gates ruff mypy imports go
 	@echo "== the lab itself: go test"
 	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
 	@echo "== the collection: pure, over real SOAP, and end to end"
