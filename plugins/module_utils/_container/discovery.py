@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.down import fault_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.follow import Follow
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import (
     Member,
@@ -26,6 +25,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.peers import KEY_PEERS
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol import KEY_STATUS
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import fault_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import CloneRequest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all

@@ -20,18 +20,22 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     InUse,
     NotFound,
     PermissionMissing,
-    SessionLost,
     TaskFailed,
     Unreachable,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import (
+    TRIES,
+    attempt,
+    fault_of,
+    passes,
+    pause_after,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import Read, read
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import Disk, detach, hardware
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import options
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, config_spec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 Outcomes: TypeAlias = "dict[str, BonnevilleError | None]"
@@ -42,8 +46,6 @@ _POWER_OFF = "Cannot power off the container VM"
 _DETACH = "Cannot detach the disks that are not the container VM's own from"
 _DESTROY = "Cannot delete the container VM"
 _READ = "Cannot read the container VMs that are to be deleted"
-_BUSY = ("TaskInProgress", "ResourceInUse")
-_TRIES = 6  # of one step, over 8 seconds
 _PROPERTIES = ("name", "config.uuid", "config.extraConfig", "config.files.vmPathName", "config.hardware.device")
 
 
@@ -262,17 +264,17 @@ class Down:
         elif what == _POWER_OFF and fault_of(error) == "InvalidPowerState":
             self._went_off(vm)  # by itself
         elif self._may_try_again(what, vm, error):
-            pause = Deadline(BACKOFF * 2 ** (self._tries[what, vm.moid] - 1))
+            pause = pause_after(self._tries[what, vm.moid])
             self.later.append(_Again(what=what, vm=vm, error=error, pause=pause))
         else:
             self._settle(vm, error)
 
     def _may_try_again(self, what: str, vm: Removal, error: BonnevilleError) -> bool:
         """After a lost answer, and where another task works on the VM, which may be that call's: none hurts twice."""
-        if not isinstance(error, Unreachable) and fault_of(error) not in _BUSY:
+        if not passes(error):
             return False
         self._tries[what, vm.moid] += 1
-        return self._tries[what, vm.moid] < _TRIES
+        return self._tries[what, vm.moid] < TRIES
 
     def _went_off(self, vm: Removal) -> None:
         """Whoever starts it again looks at the watch, so what stays has to be seen as off there."""
@@ -320,24 +322,9 @@ class Down:
         return self.session.managed("VirtualMachine", vm.moid)
 
 
-def attempt(what: str, name: str, call: Callable[[], Any]) -> Any:
-    """What a call returns, or its error where that is one VM's alone."""
-    try:
-        with explaining(what, obj=name):
-            return call()
-    except SessionLost:
-        raise
-    except BonnevilleError as error:
-        return error
-
-
 def _split(waiting: Sequence[_Again]) -> tuple[list[_Again], list[_Again]]:
     """Those whose pause is over, and the others."""
     return [one for one in waiting if one.pause.passed], [one for one in waiting if not one.pause.passed]
-
-
-def fault_of(error: BonnevilleError) -> str:
-    return str(error.details.get("fault", ""))
 
 
 def _is_gone(error: BonnevilleError) -> bool:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import secrets as random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import (
     OFF,
@@ -27,16 +26,14 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.down
     OnDone,
     Outcomes,
     Removal,
-    attempt,
-    fault_of,
     removal,
 )
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol import KEY_START
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import fault_of, run_tasks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 __all__ = ["Removal", "removal", "remove", "start", "stop"]
 
@@ -109,17 +106,16 @@ def start(session: Session, vms: Sequence[ContainerVm], *, watch: Watch | None =
         outcomes |= reconfigure_all(session, orders, deadline=deadline, names=names, watch=followed)
         asleep = [moid for moid in known if power[moid] != ON and outcomes[moid] is None]
 
-        def power_on(moid: str) -> Any:
-            return attempt(_POWER_ON, names[moid], session.managed("VirtualMachine", moid).PowerOnVM_Task)
-
-        begun = dict(zip(asleep, session.in_parallel(power_on, asleep), strict=True))
-        tasks = {moid: task for moid, task in begun.items() if not isinstance(task, BonnevilleError)}
-        states = wait_for_tasks(session, tasks, deadline=deadline, watch=followed)
-    for moid, task in begun.items():
-        error = task if isinstance(task, BonnevilleError) else None
-        if error is None and not states[moid].ok:
-            error = states[moid].error(_POWER_ON, obj=names[moid])
-        # Someone else may have powered it on meanwhile.
+        begun = run_tasks(
+            session,
+            {moid: session.managed("VirtualMachine", moid).PowerOnVM_Task for moid in asleep},
+            what=_POWER_ON,
+            names=names,
+            deadline=deadline,
+            watch=followed,
+        )
+    for moid, error in begun.items():
+        # Someone else may have powered it on meanwhile, or a call whose answer was lost.
         outcomes[moid] = None if error and fault_of(error) == "InvalidPowerState" else error
     return outcomes
 

@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.down import attempt
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import holder_error, named_volumes
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, NotFound
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.disks import KEY_VOLUMES, Disks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import attempt
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import (
     detach,

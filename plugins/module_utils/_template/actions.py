@@ -81,10 +81,11 @@ class Actions:
         made = yield from _done(lambda: clone(folder=parent, name=name, spec=spec), what=what, obj=name, twice=False)
         return str(made._moId)
 
-    def reconfigure(self, moid: str, name: str, config: object) -> Waiting:
+    def reconfigure(self, moid: str, name: str, config: Any) -> Waiting:
         what = "Cannot configure the template VM"
         change = self._session.managed("VirtualMachine", moid).ReconfigVM_Task
-        yield from _done(lambda: change(config), what=what, obj=name)
+        # A device cannot be added or removed twice.
+        yield from _done(lambda: change(config), what=what, obj=name, twice=not config.deviceChange)
 
     def power_on(self, moid: str, name: str) -> Waiting:
         what = "Cannot power on the template VM"

@@ -16,9 +16,15 @@ from typing import Any
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     NotFound,
-    SessionLost,
     TaskFailed,
     Unreachable,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import (
+    BUSY,
+    TRIES,
+    attempt,
+    is_busy,
+    pause_after,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import (
@@ -35,12 +41,9 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Network
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import TaskState, Watch
 
 _WHAT = "Cannot create the instant clone"
-_BUSY = ("TaskInProgress", "ResourceInUse")
-_TRIES = 6  # of one clone, over 8 seconds
 PER_SOURCE = 8  # clones of one VM at a time: vCenter publishes no limit, so this is a caller's choice
 
 
@@ -226,7 +229,10 @@ class _Run:
                 self._lost.add(request.key)
                 self._keep(request, begun)
             elif isinstance(begun, BonnevilleError):
-                self._settle(request, error=begun)
+                if is_busy(begun):
+                    self._keep(request, begun)
+                else:
+                    self._settle(request, error=begun)
             else:
                 self.running[begun._moId] = request
                 self.watch.add(tasks=[begun])
@@ -244,7 +250,7 @@ class _Run:
             self.watch.drop(tasks=[moid])
             if state.ok and state.result is not None:
                 self._settle(request, vm=moid_of(state.result))
-            elif is_fault(state.fault, *_BUSY) and self._tries[request.key] < _TRIES:
+            elif is_fault(state.fault, *BUSY) and self._tries[request.key] < TRIES:
                 self._keep(request, _error(request, state))
             else:
                 failed.append((request, _error(request, state)))
@@ -266,16 +272,11 @@ class _Run:
         self._begun.setdefault(request.key, time.monotonic())
         self._tries[request.key] += 1
         source = self.session.managed("VirtualMachine", request.source)
-        try:
-            with explaining(_WHAT, obj=request.name):
-                return source.InstantClone_Task(instant_clone_spec(request, self.hardware[request.source]))
-        except SessionLost:
-            raise
-        except BonnevilleError as error:
-            return error
+        spec = instant_clone_spec(request, self.hardware[request.source])
+        return attempt(_WHAT, request.name, lambda: source.InstantClone_Task(spec))
 
     def _keep(self, request: CloneRequest, error: BonnevilleError) -> None:
-        pause = Deadline(BACKOFF * 2 ** (self._tries[request.key] - 1))
+        pause = pause_after(self._tries[request.key])
         self.later.append(_Again(request=request, error=error, pause=pause))
 
     def _take_up_again(self) -> None:
@@ -286,7 +287,7 @@ class _Run:
         for again in due:
             if again.request.key in made:
                 self._settle(again.request, vm=made[again.request.key])
-            elif self._tries[again.request.key] < _TRIES:
+            elif self._tries[again.request.key] < TRIES:
                 self.waiting.append(again.request)
             else:
                 self._settle_failed([(again.request, again.error)])

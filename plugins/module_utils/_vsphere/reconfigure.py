@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import run_tasks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import option_values
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 _WHAT = "Cannot reconfigure the VM"
 
@@ -58,7 +59,7 @@ def config_spec(change: Change) -> Any:
 def reconfigure(session: Session, moid: str, change: Change, *, name: str = "") -> Any:
     """Begin a change; the task. ``name`` is for the words of a failure."""
     with explaining(_WHAT, obj=name or moid):
-        return session.managed("VirtualMachine", moid).ReconfigVM_Task(config_spec(change))
+        return _begin(session, moid, change)
 
 
 def reconfigure_all(
@@ -69,22 +70,17 @@ def reconfigure_all(
     names: Mapping[str, str] | None = None,
     watch: Watch | None = None,
 ) -> dict[str, BonnevilleError | None]:
-    """Change several VMs side by side, by moid; each one's error, or None."""
-    called = {moid: (names or {}).get(moid, moid) for moid in changes}
+    """Change several VMs side by side, by moid; each one's error, or None. What passes by itself is not shown."""
+    return run_tasks(
+        session,
+        {moid: lambda moid=moid: _begin(session, moid, changes[moid]) for moid in changes},  # type: ignore[misc]
+        what=_WHAT,
+        names={moid: (names or {}).get(moid, moid) for moid in changes},
+        deadline=deadline,
+        watch=watch,
+        once={moid for moid, change in changes.items() if change.devices},
+    )
 
-    def begin(moid: str) -> Any:
-        try:
-            return reconfigure(session, moid, changes[moid], name=called[moid])
-        except BonnevilleError as error:
-            return error
 
-    begun = dict(zip(changes, session.in_parallel(begin, changes), strict=True))
-    tasks = {moid: task for moid, task in begun.items() if not isinstance(task, BonnevilleError)}
-    states = wait_for_tasks(session, tasks, deadline=deadline, watch=watch)
-    outcome: dict[str, BonnevilleError | None] = {}
-    for moid, task in begun.items():
-        if isinstance(task, BonnevilleError):
-            outcome[moid] = task
-        else:
-            outcome[moid] = None if states[moid].ok else states[moid].error(_WHAT, obj=called[moid])
-    return outcome
+def _begin(session: Session, moid: str, change: Change) -> Any:
+    return session.managed("VirtualMachine", moid).ReconfigVM_Task(config_spec(change))

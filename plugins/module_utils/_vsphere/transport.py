@@ -132,12 +132,15 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]
 
     def InvokeMethod(self, mo: Any, info: Any, args: Any, outerStub: Any = None) -> Any:
         """One call; one that may be repeated is, after a transient failure of the transport and a pause."""
-        tries = TRIES if info.wsdlName in REPEATABLE else 1
+        tries = TRIES if info.wsdlName in REPEATABLE or info.wsdlName == "Login" else 1
         for attempt in range(1, tries + 1):
             try:
                 return super().InvokeMethod(mo, info, args, outerStub)
             except (ConnectionError, ssl.SSLEOFError, http.client.HTTPException) as error:
                 pause = BACKOFF * 2 ** (attempt - 1)
+                # One that was turned away has not logged in; after a lost answer nobody knows.
+                if info.wsdlName == "Login" and not str(error).startswith("503"):
+                    raise
                 if attempt == tries or not is_transient(error) or pause >= self._seconds_left():
                     raise
                 time.sleep(pause)
