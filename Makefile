@@ -21,7 +21,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/$(BUILD)/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup setup-parts demo check docs picture release test unit scripted e2e lab-test lab bench bench-full clean
+.PHONY: help setup setup-parts demo check docs picture release test unit scripted e2e lab-test lab chaos bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ e2e: setup ## only the end-to-end tests with real Docker guests
 
 lab: setup $(if $(filter vm,$(GUESTS)),setup-qemu) ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|vm|scripted)
 	@$(BIN)/python -m tests.support.playground --guests $(or $(GUESTS),docker)
+
+chaos: setup-python $(LAB) ## strike every operation with every fault at many moments; takes long
+	@$(PYTEST) tests/chaos
 
 bench: setup-bench ## measure this collection beside its peer and a bare script, in minutes
 	@PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m benchmarks
