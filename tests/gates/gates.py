@@ -95,7 +95,8 @@ def go() -> str:
 
 
 def changelog() -> str:
-    run(tools() / "antsibull-changelog", "lint")
+    # It copies the whole collection first: not the one that has .build/ in it.
+    run(tools() / "antsibull-changelog", "lint", cwd=source())
     return "fragments and changelog.yaml"
 
 
