@@ -25,7 +25,7 @@ _ALONE = """
 import json, sys
 from tests.support.modules import run_module
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import lease
-lease.SECONDS = 2.0
+lease.SECONDS = float(sys.argv[2])
 print(json.dumps(run_module("container_fleet", json.loads(sys.argv[1]))))
 """
 SHOP = f"""
@@ -52,9 +52,9 @@ class Shop:
         (self.directory / "compose.yaml").write_text(SHOP.replace("@", colour))
         return {**self._options, "project_src": str(self.directory)}
 
-    def begin(self, colour: str) -> subprocess.Popen[bytes]:
+    def begin(self, colour: str, *, lease: float = 120.0) -> subprocess.Popen[bytes]:
         environment = {**os.environ, **self.lab.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-c", _ALONE, json.dumps(self.options(colour))]
+        command = [sys.executable, "-c", _ALONE, json.dumps(self.options(colour)), str(lease)]
         return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def run(self, colour: str) -> dict[str, Any]:
@@ -98,7 +98,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(shop: Shop, moment: int, u
     if updating:
         shop.run("red")
     shop.lab.reset_calls()
-    process = shop.begin("blue")
+    process = shop.begin("blue", lease=2.0)
     killed = after(shop, process, moment)
     process.kill()
     process.wait(timeout=30)
