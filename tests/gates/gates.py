@@ -39,10 +39,11 @@ SHIPPED = (
     r"roles/\w+/(README\.md|(defaults|meta|tasks|vars)/\w+\.yml|files/[\w.-]+|templates/[\w.-]+\.j2)",
     r"playbooks/(\w+/)*[\w-]+\.(yml|md)",
     r"extensions/eda/[\w/]+\.(py|yml)|extensions/molecule/[\w/.-]+\.yml",
-    r"docs/([\w-]+/)*[\w-]+\.(md|rst|yml|svg|json)",
+    r"docs/([\w-]+/)*[\w.-]+\.(md|rst|yml|svg|json)|LICENSES/[\w.-]+\.txt",
     r"examples/[\w/.-]+",
 )
-OLD_JUNK = re.compile(r"(__pycache__|\.pyc$|\.tar\.gz$|/\.)")
+# Only the example of a repository has files whose names begin with a dot.
+OLD_JUNK = re.compile(r"(__pycache__|\.pyc$|\.tar\.gz$|^(?!examples/gitops-repo/).*/\.)")
 
 
 @cache
