@@ -92,11 +92,14 @@ def test_one_that_fails_stops_no_other(
     assert [vm.annotation for vm in read_vms(session, moids).values()].count("new") == 2
 
 
-def test_one_whose_call_had_no_answer_is_its_own_error(scripted_lab: Lab, session: Session, moids: list[str]) -> None:
-    with scripted_lab.fault(method="ReconfigVM_Task", fault="reset", entity="changed-1"):
+@pytest.mark.parametrize(("times", "kind"), [(2, type(None)), (-1, Unreachable)])
+def test_lost_answers_are_one_vms_error_only_if_they_do_not_end(
+    scripted_lab: Lab, session: Session, moids: list[str], times: int, kind: type
+) -> None:
+    with scripted_lab.fault(method="ReconfigVM_Task", fault="reset", entity="changed-1", times=times):
         changes = {moid: Change(annotation="new") for moid in moids}
         outcome = reconfigure_all(session, changes, deadline=Deadline(SECONDS))
-    assert [type(error) for error in outcome.values()] == [type(None), Unreachable, type(None)]
+    assert [type(error) for error in outcome.values()] == [type(None), kind, type(None)]
 
 
 def test_one_that_is_gone(session: Session, moids: list[str]) -> None:
