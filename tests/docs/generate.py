@@ -32,11 +32,11 @@ ADVICE = {
     "container_create_failed": "Docker refused the container. The message has its words.",
     "container_start_failed": "Docker could not start the container. The message has its words.",
     "port_conflict": "Two published ports of the container are the same, or one is taken in the VM.",
-    "docker_unavailable": "The guest's Docker Engine does not answer. Look at its console, or build the template again.",
+    "docker_unavailable": "The guest's Docker Engine does not answer. Look at its console, or build the template again.",  # noqa: E501
     "disk_full": "The guest's disk is full. Build the template with a larger disk_gb.",
     "container_exited": "The container ended when it was to run. Its last lines of output are in the error.",
     "archive_damaged": "An image archive could not be loaded. Write it again with docker save.",
-    "volume_missing": "The volume's disk did not appear in the guest. Run again; look at the VM's disks if it stays so.",
+    "volume_missing": "The volume's disk did not appear in the guest. Run again; look at the VM's disks if it stays so.",  # noqa: E501
     "volume_unusable": "The volume's disk has no file system that the guest can mount.",
     "settings_failed": "The guest could not apply a setting, such as its host name or network. The message has which.",
     "internal": "The agent met what it did not foresee. Report it with the message.",

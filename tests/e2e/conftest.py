@@ -19,9 +19,7 @@ def module(docker_lab: Lab) -> Run:
     """Run a module against the lab: ``module("container_vm_info", service="web")``."""
 
     def run(module: str, /, *, check: bool = False, **options: Any) -> dict[str, Any]:
-        return run_module(
-            module, {**docker_lab.connection, **options}, check=check, environment=docker_lab.environment
-        )
+        return run_module(module, {**docker_lab.connection, **options}, check=check, environment=docker_lab.environment)
 
     return run
 

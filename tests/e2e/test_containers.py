@@ -119,4 +119,3 @@ def test_a_host_restart_brings_the_container_back(container: Run, images: dict[s
     assert not again["changed"]
     assert again["vm"]["moid"] == made["vm"]["moid"]
     assert ask(again)["hostname"]
-

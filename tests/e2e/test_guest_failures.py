@@ -20,9 +20,7 @@ CASES: list[tuple[str, dict[str, Any], str]] = [
 
 
 @pytest.mark.parametrize(("options", "reason"), [case[1:] for case in CASES], ids=[case[0] for case in CASES])
-def test_the_reason_arrives(
-    container: Run, docker_lab: Lab, options: dict[str, Any], reason: str
-) -> None:
+def test_the_reason_arrives(container: Run, docker_lab: Lab, options: dict[str, Any], reason: str) -> None:
     wanted = {**options, "image": options["image"].format(registry=docker_lab.ready["registry"])}
     start = time.monotonic()
     result = container(name="broken", on_failure="remove", state="started", **wanted)

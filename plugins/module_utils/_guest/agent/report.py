@@ -88,6 +88,9 @@ class Reporter:
             self._changed.notify_all()
         self._thread.join(timeout=15.0)
 
+    def _news(self, known: int) -> Callable[[], bool]:
+        return lambda: self._closing or self._wanted > known
+
     def _publish(self) -> None:
         told = False
         while True:
@@ -110,7 +113,7 @@ class Reporter:
                     self._refused(f"the host does not take this VM's status ({error}); guestinfo may be disabled")
                 told = True
                 with self._changed:
-                    self._changed.wait_for(lambda sent=number: self._closing or self._wanted > sent, _AGAIN)
+                    self._changed.wait_for(self._news(number), _AGAIN)
                 continue
             with self._changed:
                 self._sent = number
