@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"bonneville.vsphere/lab/guest"
 )
@@ -64,7 +65,22 @@ func (m *machine) plug(ctx context.Context, d guest.Disk) error {
 		return errors.Join(err, m.process.qmp.do(ctx, "blockdev-del", map[string]any{"node-name": node(d.UUID)}))
 	}
 	m.further[number] = d
-	return nil
+	return m.notice(ctx, "for host in /sys/class/scsi_host/host*; do echo '- - -' >$host/scan; done")
+}
+
+// notice has a resumed guest look for itself: QEMU does not hand over the ring by which
+// its pvscsi tells a driver of disks that come and go.
+func (m *machine) notice(ctx context.Context, command string) error {
+	if !m.private {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	code, out, err := m.run(ctx, m.process, "sh", "-c", command)
+	if err == nil && code != 0 {
+		err = errors.New(out)
+	}
+	return err
 }
 
 // DetachDisk takes a further disk away.
@@ -94,6 +110,10 @@ func (k *Kind) DetachDisk(ctx context.Context, id, uuid string) error {
 }
 
 func (m *machine) unplug(ctx context.Context, d guest.Disk) error {
+	gone := fmt.Sprintf("disk=$(readlink -f /dev/disk/by-id/wwn-0x%s); if [ -b \"$disk\" ]; then echo 1 >/sys/block/${disk##*/}/device/delete; fi", serial(d.UUID))
+	if err := m.notice(ctx, gone); err != nil {
+		return err
+	}
 	heard, stop := m.process.qmp.listen()
 	defer stop()
 	if err := m.process.qmp.do(ctx, "device_del", map[string]any{"id": device(d.UUID)}); err != nil {

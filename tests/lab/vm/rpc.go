@@ -133,6 +133,10 @@ func (k *Kind) Run(ctx context.Context, id string, argv ...string) (int, string,
 	if p == nil {
 		return 0, "", fmt.Errorf("nothing in %s answers", m.spec.Name)
 	}
+	return m.run(ctx, p, argv...)
+}
+
+func (m *machine) run(ctx context.Context, p *process, argv ...string) (int, string, error) {
 	answer := make(chan wire.Tools, 1)
 	m.toolsMu.Lock()
 	m.asked++
