@@ -71,7 +71,9 @@ def find(engine: Engine, name: str) -> ImageStatus | None:
         raise Problem("wrong_architecture", f"image {name} is for {architecture}, this VM is {own}")
     repository = parse(name).repository
     digests = [digest.partition("@") for digest in found.get("RepoDigests") or ()]
-    own_digest = [digest for repo, _unused, digest in digests if repo == repository] or [digest for _unused, _unused, digest in digests]
+    own_digest = [digest for repo, _unused, digest in digests if repo == repository] or [
+        digest for _unused, _unused, digest in digests
+    ]
     return ImageStatus(
         name=name, id=str(found["Id"]), digest=own_digest[0] if own_digest else "", size=int(found.get("Size") or 0)
     )
