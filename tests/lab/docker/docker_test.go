@@ -188,16 +188,18 @@ func cloneSurvivesParent(b *bench) {
 func refusals(b *bench) {
 	r, m := b.clone()
 	r.wait(b.T, "guestinfo.phase", "running")
-	for command, wanted := range map[string]string{
-		`vmtoolsd --cmd "info-get guestinfo.none"`:        "No value found 1",
-		`vmware-rpctool "info-get guestinfo.none" x`:      "No value found 1",
-		`vmtoolsd --cmd "info-set guestinfo.refused 1"`:   "Permission denied 1",
-		`vmtoolsd --cmd "info-set guestinfo.a b  c"`:      "0",
-		`vmtoolsd --cmd "info-get guestinfo.a"`:           "b  c 0",
-		`systemctl is-active bonneville-agent.service`:    "active 0",
-		`systemctl start nothing`:                         "Failed to start nothing.service: Unit nothing.service not found. 5",
-		`echo bad >/run/vmware/x; vmtoolsd --cmd nothing`: "Unknown command 1",
+	// In this order: what is set is got.
+	for _, one := range [][2]string{
+		{`vmtoolsd --cmd "info-get guestinfo.none"`, "No value found 1"},
+		{`vmware-rpctool "info-get guestinfo.none" x`, "No value found 1"},
+		{`vmtoolsd --cmd "info-set guestinfo.refused 1"`, "Permission denied 1"},
+		{`vmtoolsd --cmd "info-set guestinfo.a b  c"`, "0"},
+		{`vmtoolsd --cmd "info-get guestinfo.a"`, "b  c 0"},
+		{`systemctl is-active bonneville-agent.service`, "active 0"},
+		{`systemctl start nothing`, "Failed to start nothing.service: Unit nothing.service not found. 5"},
+		{`echo bad >/run/vmware/x; vmtoolsd --cmd nothing`, "Unknown command 1"},
 	} {
+		command, wanted := one[0], one[1]
 		if said := b.inside(m.ID, command+" 2>&1; echo $?"); strings.Join(strings.Fields(said), " ") !=
 			strings.Join(strings.Fields(wanted), " ") {
 			b.Errorf("%s: %q, wanted %q", command, said, wanted)
