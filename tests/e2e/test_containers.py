@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import requests
@@ -97,10 +98,9 @@ def test_an_exited_container_is_reported_and_started_again(container: Run, modul
     options: dict[str, Any] = {"name": "exits", "image": images["web"], "published_ports": ["8080:8080"]}
     made = container(**options)
     requests.get(f"http://{made['vm']['ip']}:8080/exit?code=3", timeout=10)
-    for _ in range(5):
-        info = module("container_vm_info", service="exits", logs=5)["containers"][0]
-        if info["phase"] == "exited":
-            break
+    deadline = time.monotonic() + 30
+    while (info := module("container_vm_info", service="exits", logs=5)["containers"][0])["phase"] != "exited":
+        assert time.monotonic() < deadline, "its end was not told"
     assert info["container"]["exit_code"] == 3
     assert info["logs"]
     again = container(**options)
