@@ -104,11 +104,13 @@ def test_it_outlives_a_restart_of_the_container_and_of_the_vm(fleet: Fleet, ask:
     ask("-back", "/exit", code="1")
     name = next(name for name in docker_lab.vms() if name.endswith("-back"))
     assert fetched(ask).json()["hostname"] == name
-    docker_lab.control("POST", f"/vms/{name}/reset")
+    docker_lab.control("POST", f"/vms/{name}/power-off")
+    docker_lab.control("POST", f"/vms/{name}/power-on")
     fleet()
     assert fetched(ask).json()["hostname"] == name
     front = next(name for name in docker_lab.vms() if name.endswith("-front"))
-    docker_lab.control("POST", f"/vms/{front}/reset")
+    docker_lab.control("POST", f"/vms/{front}/power-off")
+    docker_lab.control("POST", f"/vms/{front}/power-on")
     fleet()
     assert fetched(ask).json()["hostname"] == name
 

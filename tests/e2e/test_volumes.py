@@ -82,7 +82,8 @@ def test_data_outlives_replacement_and_the_deletion_of_its_vm(deploy: Deploy, do
     assert ask(docker_lab, "keep-db", "/file", path=FILE).text == "first"
     assert ask(docker_lab, "keep-db", "/write", put="second", path=FILE).status_code == 200
     # Booted again: mounted again.
-    docker_lab.control("POST", "/vms/keep-db/reset")
+    docker_lab.control("POST", "/vms/keep-db/power-off")
+    docker_lab.control("POST", "/vms/keep-db/power-on")
     assert not deploy("keep").errors
     assert ask(docker_lab, "keep-db", "/file", path=FILE).text == "second"
     # Deleted by an admin: found again by its name.
