@@ -59,7 +59,9 @@ options:
     type: dict
     default: {}
   profiles:
-    description: Profiles whose services are wanted, beside those without a profile.
+    description:
+      - Profiles whose services are wanted, beside those without a profile.
+      - Containers of a service that has none of these profiles are left alone. They are no orphans.
     type: list
     elements: str
     default: []

@@ -289,6 +289,34 @@ def test_one_that_fails_while_it_is_monitored_counts_as_failed(scripted_lab: Lab
     assert failed["services"]["web"]["state"] == "rolled back" and "code 3" in failed["msg"]
 
 
+def test_one_that_is_put_back_and_fails_while_it_is_monitored_is_told(
+    scripted_lab: Lab, fleet: Fleet, name: str
+) -> None:
+    config = "{order: stop-first, failure_action: rollback}\n              rollback_config: {monitor: 2s}"
+    fleet(rolling("red", WEB, config=config, replicas=1))
+    fails = {"phase": "failed", "reason": {"code": "disk_full", "message": "no space"}}
+    dies = [
+        {"phase": "running"},
+        {"after_ms": 400, "phase": "exited", "container": {"state": "exited", "exit_code": 3}},
+    ]
+    with scripted_lab.scripted(
+        {"match": f"{name}-web-0~2", "script": [fails]}, {"match": f"{name}-web-0", "script": dies}
+    ):
+        failed = fleet(rolling("blue", WEB, config=config, replicas=1), ok=False)
+    assert "no space" in failed["msg"]
+    assert "code 3" in failed["msg"] and "while a failed update was taken back" in failed["msg"], failed["msg"]
+
+
+def test_a_service_that_its_profile_switches_off_is_left_alone(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    text = f"services: {{web: {{image: {WEB}}}, debug: {{image: {WEB}, profiles: [debug]}}}}"
+    fleet(text, profiles=["debug"])
+    left = fleet(text, prune=True)
+    assert not left["changed"] and left["orphans"] == [] == left["plan"]["orphans"]
+    assert there(scripted_lab, name) == {f"{name}-web", f"{name}-debug"}
+    assert not fleet(text, profiles=["debug"])["changed"]
+    assert {action["name"] for action in fleet(text, state="absent")["actions"]} >= {f"{name}-web", f"{name}-debug"}
+
+
 def test_replicas_come_and_go(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
     for count in (2, 5, 1):
         fleet(f"services: {{web: {{image: {WEB}, deploy: {{replicas: {count}}}}}}}")
@@ -437,9 +465,10 @@ def test_what_the_files_name_no_longer_is_told_and_pruned_only_when_asked(
 
 def test_an_empty_file_prunes_nothing_unless_that_is_meant(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
     fleet(ONE)
-    none = f"services: {{web: {{image: {WEB}, profiles: [never]}}}}"
+    none = "services: {}"
     refused = fleet(none, prune=True, ok=False)
-    assert refused["failed"] and "allow_empty" in refused["msg"]
+    assert refused["error_code"] == "invalid_option" and "allow_empty" in refused["msg"]
+    assert there(scripted_lab, name) == {f"{name}-web"}
     assert kinds(fleet(none, prune=True, allow_empty=True)) == [("remove", f"{name}-web")]
 
 

@@ -62,6 +62,7 @@ def undo(
     roster: Roster | None,
     shelf: Shelf | None = None,
     start_first: bool = False,
+    steady_seconds: float = 0.0,
     seconds: float,
 ) -> Errors:
     """Remove new VMs, and have those that they were to replace run again; errors by the containers' names.
@@ -71,6 +72,7 @@ def undo(
         vms: as in :func:`commit`.
         shelf: has the volumes that were taken from those that made room.
         start_first: have the old ones run before the new ones go, where the two can run side by side.
+        steady_seconds: how long one that was started again has to stay well.
     """
     wanted = tuple(builds)
     new = {moid: build for build in wanted if (moid := vms.get(build.final_name))}
@@ -81,7 +83,7 @@ def undo(
         for build in new.values()
         if start_first and _made_room(build) and not build.spec.is_exclusive and (vm := build.action.vm)
     }
-    errors = _start_again(session, early, watch=watch, roster=roster, deadline=deadline)
+    errors = _start_again(session, early, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds)
     errors |= _take_over(session, roster, to=(), off=new, names=names, watch=watch, deadline=deadline)
     removals = [
         power.Removal(moid=moid, name=build.request.name, power=ON, stop_timeout=float(build.spec.stop_timeout))
@@ -100,8 +102,25 @@ def undo(
         lacking = shelf.give_back(old, deadline=deadline, watch=watch)
         errors |= _by_name(lacking, {moid: name for moid, (name, _unused) in stopped.items()})
         stopped = {moid: one for moid, one in stopped.items() if moid not in lacking}
-    errors |= _start_again(session, stopped, watch=watch, roster=roster, deadline=deadline)
+    errors |= _start_again(
+        session, stopped, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds
+    )
     return errors | _publish(session, roster, names=names, watch=watch, deadline=deadline)
+
+
+def see_back(
+    builds: Iterable[Build], *, watch: Watch, roster: Roster | None, steady_seconds: float, seconds: float
+) -> Errors:
+    """See that those run which were started again when their own replacement failed; errors by the containers' names.
+
+    One that could not be powered on is left out: that was told with the failure.
+    """
+    old = {
+        vm.moid: (build.final_name, vm)
+        for build in builds
+        if _made_room(build) and (vm := build.action.vm) and vm.moid in watch.vms and watch.vms[vm.moid].power == ON
+    }
+    return _follow_back(old, watch=watch, roster=roster, deadline=Deadline(seconds), steady_seconds=steady_seconds)
 
 
 def _made_room(build: Build) -> bool:
@@ -115,17 +134,31 @@ def _start_again(
     watch: Watch,
     roster: Roster | None,
     deadline: Deadline,
+    steady_seconds: float,
 ) -> Errors:
     """Old ones that had made room, until they run as they did; errors by the containers' names."""
     names = {moid: name for moid, (name, _unused) in old.items()}
     errors = _by_name(power.start(session, [vm for _unused, vm in old.values()], watch=watch, deadline=deadline), names)
+    begun = {moid: one for moid, one in old.items() if one[0] not in errors}
+    return errors | _follow_back(begun, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds)
+
+
+def _follow_back(
+    old: Mapping[str, tuple[str, ContainerVm]],
+    *,
+    watch: Watch,
+    roster: Roster | None,
+    deadline: Deadline,
+    steady_seconds: float,
+) -> Errors:
+    errors: Errors = {}
     follows = [
         Follow(
             moid=moid, name=name, nonce=vm.marks.nonce, goal=follow.RUNNING, limit=deadline, before=vm.status,
-            restarted=True,
+            restarted=True, steady_seconds=steady_seconds,
         )
         for moid, (name, vm) in old.items()
-        if name not in errors and vm.phase == "running"
+        if vm.phase == "running"
     ]  # fmt: skip
     follow_all(watch, follows)
     for one in follows:

@@ -25,7 +25,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.pr
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Tree
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import Project, Volume
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate import extension, together
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.contents import texts, wrong_resource
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.contents import wrong_resource
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.honour import check_ignored, honoured
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.services import (
     Surroundings,
@@ -90,6 +90,7 @@ def load(
     return Project(
         name=fleet,
         services=tuple(one.service for one in found),
+        idle=tuple(sorted(services.keys() - enabled.keys())),
         volumes=volumes,
         places={key: top[key] for key in _PLACES if key in top},
         warnings=tuple(dict.fromkeys(problems.warnings)),
@@ -149,14 +150,12 @@ def _volumes(fleet: str, found: Sequence[Translated], around: Surroundings) -> t
         external = bool(tree.get("external"))
         if external and "size_gb" in own:
             problems.add(wrong_resource("volume", key, tree, "an external one has its size already", "Remove size_gb"))
-        labels = texts("labels", key, tree.get("labels") or Tree(mark=tree.mark), problems)
         volumes.append(
             Volume(
                 key=key,
                 name=str(tree.get("name") or (key if external else f"{fleet}_{key}")),
                 size_gb=None if external else own.get("size_gb", around.top.get("size_gb")),
                 external=external,
-                labels={name: value or "" for name, value in labels.items()},
                 datastore=own.get("datastore", ""),
             )
         )

@@ -66,7 +66,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Folder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.shared import SharedWatch
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,10 +303,10 @@ class _FleetRun:
         seen, fleet = self._view.layout.seen, self._fleet
         names = record_names(fleet, seen.scope)
         old = finished.outdated(
-            names.values(), seen.services, vcenter=seen.vcenter, all_others=fleet.prune or fleet.absent
-        )
-        tasks = remove_empty(self._session, {moid: name for moid, name in names.items() if name in old})
-        wait_for_tasks(self._session, tasks, deadline=Deadline(60.0), watch=watch)
+            names.values(), seen.services, vcenter=seen.vcenter, all_others=fleet.prune or fleet.absent,
+            idle=() if fleet.absent else fleet.project.idle,
+        )  # fmt: skip
+        remove_empty(self._session, {moid: name for moid, name in names.items() if name in old}, watch=watch)
         if self._view.volumes and not self._errors():
             gone = remove_volumes(
                 self._session, self._view.volumes, datastores=seen.scope.datastores, deadline=Deadline(60.0)

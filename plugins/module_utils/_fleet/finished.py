@@ -49,9 +49,20 @@ def recorded(service: Service, names: Collection[str], *, vcenter: str) -> froze
     return frozenset(found)
 
 
-def outdated(names: Iterable[str], services: Iterable[Service], *, vcenter: str, all_others: bool) -> frozenset[str]:
-    """The records that tell nothing any more: of jobs' earlier descriptions; with ``all_others`` of no job, too."""
-    found = {name for name in names if name.startswith(PREFIX)}
+def outdated(
+    names: Iterable[str],
+    services: Iterable[Service],
+    *,
+    vcenter: str,
+    all_others: bool,
+    idle: Collection[str] = (),
+) -> frozenset[str]:
+    """The records that tell nothing any more: of jobs' earlier descriptions; with ``all_others`` of no job, too.
+
+    Args:
+        idle: services whose records are kept as they are.
+    """
+    found = {name for name in names if name.startswith(PREFIX) and not _is_of(name, idle)}
     keep, of_jobs = set(), set()
     for service in services:
         if not service.ends:
@@ -63,6 +74,14 @@ def outdated(names: Iterable[str], services: Iterable[Service], *, vcenter: str,
             if mine:
                 keep.add(record_name(service, ordinal, vcenter=vcenter))
     return frozenset((found if all_others else of_jobs) - keep)
+
+
+def _is_of(name: str, services: Iterable[str]) -> bool:
+    """Whether a record is of one of these services, or of a replica of it."""
+    labelled = name.removeprefix(PREFIX).rpartition(" ")[0]
+    replica = labelled.rpartition("-")
+    names = {labelled, replica[0]} if replica[2].isdigit() else {labelled}
+    return any(service[:_LONGEST_LABEL] in names for service in services)
 
 
 def _digest(service: Service, *, vcenter: str) -> str:

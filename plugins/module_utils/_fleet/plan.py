@@ -72,7 +72,7 @@ def orphans(fleet: Fleet, seen: Survey) -> tuple[Orphan, ...]:
     """What the fleet has and its files do not."""
     if fleet.absent:
         return ()
-    known = {service.name for service in fleet.project.services}
+    known = {*(service.name for service in fleet.project.services), *fleet.project.idle}
     return tuple(
         Orphan(vm=vm) for vm in members(fleet, seen) if vm.marks.service not in known and vm.marks.owner == fleet.owner
     )

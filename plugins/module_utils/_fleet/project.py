@@ -43,6 +43,16 @@ class Update:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Rollback:
+    """``deploy.rollback_config``: how replicas are put back after an update that failed, in ``Update``'s words."""
+
+    parallelism: int = 1
+    delay: float = 0.0
+    order: str = "stop-first"
+    monitor: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
 class Content:
     """A file that a service's containers see read-only at ``target``. ``mode`` is octal text."""
 
@@ -60,8 +70,8 @@ class FleetService:
     named volume stands in ``volumes`` as ``KEY:TARGET[:ro]``, by its ``key`` in
     the project. ``replicas`` of None is one container without a number.
     ``aliases`` are names by which the fleet's other containers find it, besides
-    its own. ``rollback`` is how replicas are put back, None for as they are
-    updated. ``job`` tells that it is to end; ``ttl`` is how many seconds after
+    its own. ``rollback`` is how replicas are put back, None for all at once.
+    ``job`` tells that it is to end; ``ttl`` is how many seconds after
     its end its VM is removed, None for never.
     """
 
@@ -71,7 +81,7 @@ class FleetService:
     replicas: int | None = None
     depends_on: tuple[Dependency, ...] = ()
     update: Update = field(default_factory=Update)
-    rollback: Update | None = None
+    rollback: Rollback | None = None
     aliases: tuple[str, ...] = ()
     job: bool = False
     ttl: float | None = None
@@ -89,7 +99,6 @@ class Volume:
     name: str
     size_gb: int | None = None
     external: bool = False
-    labels: Mapping[str, str] = field(default_factory=dict)
     datastore: str = ""
 
 
@@ -97,6 +106,8 @@ class Volume:
 class Project:
     """A whole fleet.
 
+    ``idle`` are the names of further services in the files, which no chosen
+    profile has: they are not brought up, and what stands of them is left alone.
     ``volumes`` are all that the files name, mounted by a service or not.
     ``places`` are the ``folder``, ``datastore`` and ``resource_pool`` that the
     files name for it, by these names. ``warnings`` name every key that is
@@ -105,6 +116,7 @@ class Project:
 
     name: str
     services: tuple[FleetService, ...] = ()
+    idle: tuple[str, ...] = ()
     volumes: tuple[Volume, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

@@ -26,7 +26,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.tally import Tally
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, ContainerFailed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import rolling
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import FleetService, Update
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import FleetService, Rollback
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import silent
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import Turns
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
@@ -169,7 +169,7 @@ class ServiceRun:
         outcome.state, outcome.why = ROLLED_BACK, _in_words(causes)
         made = [build for name, build in self._builds.items() if name in outcome.done.vms and name not in causes]
         undone = {build.final_name for build in made} | {action.name for step in left for action in step}
-        how = self._service.rollback or Update(parallelism=0)
+        how = self._service.rollback or Rollback(parallelism=0)
         width = how.parallelism or max(1, len(made))
         errors: dict[str, BonnevilleError] = {}
         for start in range(0, len(made), width):
@@ -178,10 +178,17 @@ class ServiceRun:
             errors |= switch.undo(
                 self._common.session, made[start : start + width], outcome.done.vms, watch=self._watch,
                 roster=self._common.roster, shelf=self._common.shelf, start_first=how.order == rolling.START_FIRST,
-                seconds=self._common.manner.timeout,
+                steady_seconds=how.monitor, seconds=self._common.manner.timeout,
             )  # fmt: skip
+        own = switch.see_back(
+            [self._builds[name] for name in causes], watch=self._watch, roster=self._common.roster,
+            steady_seconds=how.monitor, seconds=self._common.manner.timeout,
+        )  # fmt: skip
+        for name, error in own.items():
+            _add(causes[name], f"and the old one did not stay well while a failed update was taken back: {error.why}")
+        whole = "is" if not errors and not own else "is not all"
         for error in causes.values():
-            _add(error, f"so service '{self._service.name}' is back to what ran before")
+            _add(error, f"so service '{self._service.name}' {whole} back to what ran before")
         for name, error in errors.items():
             _add(error, "while a failed update was taken back")
             outcome.done.errors.setdefault(name, error)

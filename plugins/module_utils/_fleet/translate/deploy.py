@@ -6,11 +6,15 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import Problems, wrong
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Tree
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import Update
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import (
+    Rollback,
+    Update,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate import scalars
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.support import SERVICE
 
@@ -46,8 +50,21 @@ def replicas(name: str, service: Tree, problems: Problems) -> int | None:
     return next(iter(given.values()), None)
 
 
-def update(name: str, service: Tree, problems: Problems, *, key: str = "update_config") -> Update | None:
-    """How replicas are replaced or put back; None where it is not said."""
+def update(name: str, service: Tree, problems: Problems) -> Update:
+    """How replicas are replaced."""
+    return Update(**(_config(name, service, "update_config", problems) or {}))
+
+
+def rollback(name: str, service: Tree, problems: Problems) -> Rollback | None:
+    """How replicas are put back; None where it is not said."""
+    found = _config(name, service, "rollback_config", problems)
+    if found is None:
+        return None
+    # The only values of others that are accepted are what is done anyway.
+    return Rollback(**{field.name: found[field.name] for field in fields(Rollback) if field.name in found})
+
+
+def _config(name: str, service: Tree, key: str, problems: Problems) -> dict[str, Any] | None:
     config = section(service, "deploy").get(key)
     if not isinstance(config, Tree):
         return None
@@ -59,7 +76,7 @@ def update(name: str, service: Tree, problems: Problems, *, key: str = "update_c
             found[field] = _update_field(field, value)
         except ValueError as error:
             problems.add(wrong(f"deploy.{key}.{field}", name, config.where(field), str(error), "Correct it"))
-    return Update(**found)
+    return found
 
 
 def _update_field(field: str, value: Any) -> Any:

@@ -19,7 +19,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project 
     COMPLETED,
     Dependency,
     FleetService,
-    Update,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate import (
     contents,
@@ -102,8 +101,8 @@ def translate(name: str, written: Tree, around: Surroundings) -> Translated:
             contents=mounted.contents,
             replicas=count,
             depends_on=_dependencies(service, around),
-            update=deploy.update(name, service, problems) or Update(),
-            rollback=deploy.update(name, service, problems, key="rollback_config"),
+            update=deploy.update(name, service, problems),
+            rollback=deploy.rollback(name, service, problems),
             aliases=attached.aliases,
             job=job,
             ttl=own.get("ttl", around.top.get("ttl")) if job else None,

@@ -109,7 +109,7 @@ VOLUME: Mapping[str, Key] = {
     "driver": _only(("local",), "a disk of vSphere's", "a volume is a disk of vSphere's"),
     "driver_opts": _no("a volume is a disk of vSphere's", "Use x-bonneville.size_gb and datastore"),
     "external": _yes("a volume that is there already, and is not removed"),
-    "labels": _yes("labels of the volume"),
+    "labels": _no("a volume's disk has no labels"),
 }
 
 _UNNAMED = "there is no such object that could bear it"
@@ -144,6 +144,17 @@ _UPDATE = {
     "max_failure_ratio": _yes("share of replicas that may fail"),
     "order": _yes("stop-first or start-first"),
 }
+_ROLLBACK = {
+    "parallelism": _yes("how many replicas at a time"),
+    "delay": _yes("time between groups of replicas"),
+    "monitor": _yes("time in which a replica that is put back may still fail"),
+    "order": _yes("stop-first or start-first"),
+    "failure_action": _only(
+        ("continue",), "what cannot be put back does not keep the others from it",
+        "a service that is put back by half would be neither what it was nor what it was to be",
+    ),
+    "max_failure_ratio": _only((0,), "as it is", "what cannot be put back does not keep the others from it"),
+}  # fmt: skip
 _DEPLOY: Mapping[str, Key] = {
     "mode": _only(("replicated",), "replicas", "there is no node to have one container each", "Use replicas"),
     "endpoint_mode": _only(
@@ -172,7 +183,7 @@ _DEPLOY: Mapping[str, Key] = {
     "update_config": _yes("how replicas are replaced"),
     **{f"update_config.{key}": entry for key, entry in _UPDATE.items()},
     "rollback_config": _yes("how replicas are put back"),
-    **{f"rollback_config.{key}": entry for key, entry in _UPDATE.items()},
+    **{f"rollback_config.{key}": entry for key, entry in _ROLLBACK.items()},
 }
 
 SERVICE: Mapping[str, Key] = {
@@ -317,7 +328,7 @@ SERVICE: Mapping[str, Key] = {
     "volumes.bind.recursive": _yes("nothing: no host's directory is shared"),
     "volumes.bind.selinux": _yes("nothing: no host's directory is shared"),
     "volumes.volume": _yes("details of a volume"),
-    "volumes.volume.labels": _no("anonymous volumes live and go with their VM", "Use labels of the top-level volume"),
+    "volumes.volume.labels": _no("anonymous volumes live and go with their VM", "Leave them out"),
     "volumes.volume.nocopy": _no("the image's content is copied into an empty volume"),
     "volumes.volume.subpath": _no("a volume is mounted as a whole", "Use a volume of its own"),
     "volumes.tmpfs": _yes("details of a tmpfs"),

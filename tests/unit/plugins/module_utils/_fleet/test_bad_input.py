@@ -232,6 +232,17 @@ def test_mistakes(text: str, told: str) -> None:
         ("platform: linux/arm64", "platform", "'linux/arm64': the template decides the architecture"),
         ("pull_policy: daily", "pull_policy", "'daily': images lie in the template"),
         ("deploy: {mode: global}", "deploy.mode", "'global': there is no node"),
+        (
+            "deploy: {rollback_config: {failure_action: pause}}",
+            "deploy.rollback_config.failure_action",
+            "'pause': a service that is put back by half",
+        ),
+        (
+            "deploy: {rollback_config: {max_failure_ratio: 0.5}}",
+            "deploy.rollback_config.max_failure_ratio",
+            "'0.5': what cannot be put back",
+        ),
+        ("volumes: ['l:/l']", "volume.labels", "a volume's disk has no labels"),
         ("deploy: {placement: {constraints: [a]}}", "deploy.placement", "vSphere and the templates' hosts decide"),
         (
             "deploy: {restart_policy: {condition: any, max_attempts: 3}}",
@@ -262,7 +273,7 @@ def test_mistakes(text: str, told: str) -> None:
 def test_what_cannot_be_honoured(text: str, key: str, told: str) -> None:
     file = (
         f"services:\n  web:\n    image: a\n    {text}\n"
-        "networks: {a: , b: , c: {internal: true}}\nvolumes: {v: , w: {driver: nfs}}\n"
+        "networks: {a: , b: , c: {internal: true}}\nvolumes: {v: , w: {driver: nfs}, l: {labels: [a]}}\n"
         "configs: {c: {content: x}}\nsecrets: {ext: {external: true}}\n"
     )
     beside = {"file": "x", "html/index.html": "x"}

@@ -91,6 +91,18 @@ def test_pruning_keeps_to_its_limits(count: int, limit: int, prune: bool, empty:
     assert bool(plan.errors) == (prune and count > 0 and (count > limit or (empty and not allow)))
 
 
+def test_a_service_that_its_profile_switches_off_is_no_orphan() -> None:
+    web, off, gone = (member(name) for name in ("web", "off", "gone"))
+    vms = [tables.vm(one.identity(""), one) for one in (web, off, gone)]
+    fleet = fleet_of(in_files("web"), prune=True)
+    fleet = replace(fleet, project=replace(fleet.project, idle=("off",)))
+    assert [one.vm.name for one in orphans(fleet, seen_of([web], vms))] == ["shop-gone"]
+    assert kinds(plan_fleet(fleet, seen_of([web], vms), {})) == [("remove", "shop-gone")]
+    none = replace(fleet, project=replace(fleet.project, services=(), idle=("off", "web", "gone")))
+    assert not plan_fleet(none, seen_of([], vms), {}).actions
+    assert not plan_fleet(none, seen_of([], vms), {}).errors
+
+
 def test_another_owners_vm_forbids_everything_and_is_no_orphan() -> None:
     theirs = standing("old", 1, owner="blue")
     web = member("web")
@@ -210,6 +222,10 @@ def test_records_of_jobs_that_are_gone_go_only_with_a_pruning() -> None:
     name = "_done old 0123456789abcdef"
     assert not finished.outdated([name], [], vcenter=tables.VCENTER, all_others=False)
     assert finished.outdated([name, "photos"], [], vcenter=tables.VCENTER, all_others=True) == {name}
+    of_replica = "_done old-0 0123456789abcdef"
+    others = ["_done older 0123456789abcdef", "_done old-x 0123456789abcdef"]
+    names = [name, of_replica, *others]
+    assert finished.outdated(names, [], vcenter=tables.VCENTER, all_others=True, idle=["old"]) == set(others)
 
 
 @pytest.mark.parametrize(

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import Unsupported
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import project as project_module
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.schema import schema
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import Project
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import (
+    Content,
+    Dependency,
+    FleetService,
+    Project,
+    Rollback,
+    Update,
+    Volume,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.support import (
     LEVELS,
     PSEUDO,
@@ -20,6 +32,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translat
 
 from tests.support.composing import load
 
+ENGINE = Path(project_module.__file__).parent
 _DEFINITIONS = {"fleet": None, **{level: level for level in ("service", "network", "volume", "config", "secret")}}
 # Their inner keys are names of the user's own, or one value in another form.
 _OPEN = frozenset(
@@ -150,6 +163,7 @@ _SAMPLES: dict[str, Any] = {
             (".failure_action", "failure_action", "continue"), (".monitor", "monitor", "5s"),
             (".max_failure_ratio", "max_failure_ratio", 0.5), (".order", "order", "start-first"),
         )
+        if (section, key) not in (("rollback_config", "failure_action"), ("rollback_config", "max_failure_ratio"))
     },
 }  # fmt: skip
 # They hold other keys, need a missing file, or hold for what is said elsewhere; tested in test_compose.py.
@@ -186,6 +200,63 @@ def test_what_is_supported_does_something(key: str) -> None:
     assert sample is not None, "the test has no sample of it"
     before, after = sample if isinstance(sample, tuple) else (None, sample)
     assert _project(key, before).services != _project(key, after).services
+
+
+# Of what services use: what stands in the file without the key, and with it.
+_OF_RESOURCES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "volume.name": ({"volumes": {"v": {}}}, {"volumes": {"v": {"name": "other"}}}),
+    "volume.external": ({"volumes": {"v": {}}}, {"volumes": {"v": {"external": True}}}),
+    "network.name": (
+        {"networks": {"front": {"external": True}}},
+        {"networks": {"front": {"external": True, "name": "PG"}}},
+    ),
+    "network.external": ({"networks": {"front": {}}}, {"networks": {"front": {"external": True}}}),
+    **{
+        f"{kind}.{key}": ({f"{kind}s": {"c": {"file": "a.env"}}}, {f"{kind}s": {"c": {key: value}}})
+        for kind in ("config", "secret")
+        for key, value in (("content", "c"), ("environment", "VALUE"), ("file", "a.labels"))
+        if key in LEVELS[kind]
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("level", "key"),
+    [
+        (level, key)
+        for level, table in LEVELS.items()
+        for key, entry in table.items()
+        if level not in ("fleet", "service")
+        and entry.supported != "no"
+        and not entry.accepts
+        and not entry.how.startswith("nothing")
+    ],
+)
+def test_what_is_supported_of_resources_does_something(level: str, key: str) -> None:
+    def project(part: dict[str, Any]) -> Project:
+        uses = {"volume": {"volumes": ["v:/d"]}, "network": {"networks": ["front"]}}
+        web = {"image": "nginx", **uses.get(level, {f"{level}s": ["c"]})}
+        return load(yaml.safe_dump({"services": {"web": web}, **part}), _FILES, variables={"VALUE": "x"})
+
+    before, after = _OF_RESOURCES[f"{level}.{key}"]
+    assert project(before) != project(after)
+
+
+_PARTS = (Project, FleetService, Dependency, Update, Rollback, Content, Volume)
+
+
+@pytest.mark.parametrize(("part", "name"), [(part, field.name) for part in _PARTS for field in fields(part)])
+def test_what_is_read_is_used(part: type, name: str) -> None:
+    """Whatever the loader finds in the files, the engine looks at."""
+    engine = [path for path in ENGINE.glob("*.py") if path.name not in ("project.py", "compose.py")]
+    assert len(engine) > 5
+    attributes = {
+        node.attr
+        for path in engine
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Attribute)
+    }
+    assert name in attributes
 
 
 _REFUSED: dict[str, Any] = {

@@ -10,6 +10,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project 
     COMPLETED,
     HEALTHY,
     Dependency,
+    Rollback,
     Update,
     Volume,
 )
@@ -178,12 +179,12 @@ def test_updates() -> None:
         "deploy:\n"
         "  update_config: {parallelism: 0, delay: 1m30s, monitor: 500ms, order: start-first, \n"
         "    failure_action: rollback, max_failure_ratio: 0.5}\n"
-        "  rollback_config: {parallelism: 2}\n"
+        "  rollback_config: {parallelism: 2, failure_action: continue, max_failure_ratio: 0, monitor: 1s}\n"
     )
     assert found.update == Update(
         parallelism=0, delay=90.0, monitor=0.5, order="start-first", failure_action="rollback", max_failure_ratio=0.5
     )
-    assert found.rollback == Update(parallelism=2)
+    assert found.rollback == Rollback(parallelism=2, monitor=1.0)
     assert service("user: x").update == Update()
     assert service("user: x").rollback is None
 
@@ -236,14 +237,16 @@ def test_jobs() -> None:
 )
 def test_profiles(profiles: list[str], variables: dict[str, str], names: list[str]) -> None:
     text = "services: {always: {image: a}, one: {image: a, profiles: [a, b]}, two: {image: a, profiles: [b]}}"
-    assert [one.name for one in load(text, profiles=profiles, variables=variables).services] == names
+    found = load(text, profiles=profiles, variables=variables)
+    assert [one.name for one in found.services] == names
+    assert set(found.idle) == {"always", "one", "two"} - set(names)
 
 
 def test_volumes() -> None:
     found = load(
         "services: {web: {image: a, volumes: ['data:/d', 'big:/b', 'old:/o', 'named:/n']}}\n"
         "volumes:\n"
-        "  data: {labels: [a=b, c]}\n"
+        "  data:\n"
         "  big: {x-bonneville: {size_gb: 20, datastore: fast}}\n"
         "  old: {external: true}\n"
         "  named: {name: its-own}\n"
@@ -252,7 +255,7 @@ def test_volumes() -> None:
     )
     assert found.volumes == (
         Volume(key="big", name="shop_big", size_gb=20, datastore="fast"),
-        Volume(key="data", name="shop_data", size_gb=5, labels={"a": "b", "c": ""}),
+        Volume(key="data", name="shop_data", size_gb=5),
         Volume(key="named", name="its-own", size_gb=5),
         Volume(key="old", name="old", external=True),
         Volume(key="unused", name="shop_unused", size_gb=5),
