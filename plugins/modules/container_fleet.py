@@ -19,8 +19,9 @@ description:
     or FLEET-SERVICE-N with C(deploy.replicas).
   - In check mode, and in every result, RV(plan) says what is to be done. It is the same for the same files and the same
     fleet, so it can be reviewed, and O(expected_plan) then carries out that plan or none.
-  - Who changes a fleet holds a lease in vSphere meanwhile. A second run waits for it. A run that was killed leaves a
-    lease that runs out after two minutes, and the next run finishes its work.
+  - Who changes a fleet holds a lease in vSphere meanwhile. A second run waits for it, and if it has to give up says
+    whose run that is. A run that was killed leaves a lease. A run on the same machine sees that and takes it at once; any
+    other one waits until it runs out, which takes a minute. Either way the next run finishes its work.
   - A VM without this collection's marks is never touched, whatever its name, nor is one of another O(owner).
 attributes:
   check_mode:

@@ -185,7 +185,7 @@ class _FleetRun:
                 return
             with lease.held(
                 self._session, self._folder, holder=lease.me(fleet.owner), name=fleet.name,
-                patience=fleet.lock_timeout, on_lost=watch.end, seconds=lease.SECONDS,
+                patience=fleet.lock_timeout, on_lost=watch.end, seconds=lease.SECONDS, tell=self._progress,
             ) as mine:  # fmt: skip
                 self._view = look(self._session, fleet)
                 check_expected(self._view.plan_document, fleet.expected)

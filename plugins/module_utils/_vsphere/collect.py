@@ -71,6 +71,7 @@ WAYS = {
         ),
         Step(name="compute_host_only", kind="ComputeResource", path="host"),
         Step(name="datastore_vm", kind="Datastore", path="vm"),
+        Step(name="recent_task", kind="TaskManager", path="recentTask"),
     )
 }
 

@@ -6,8 +6,14 @@
 
 It is a folder ``_lock`` in that folder, which vCenter makes only once. In it is
 a folder for each sign of life, whose name says until when the lease holds, by
-vCenter's clock, since when, and who has it. A holder that dies leaves a lease that runs
-out; one that is too late for its own next sign of life never takes it up again.
+vCenter's clock, since when, and who has it; and one that tells the holder's process.
+
+A holder that dies leaves a lease. Where it ran, others see that its process is gone, and
+take the lease at once; elsewhere it has to run out. (The holder's session tells
+nothing: vCenter keeps that of a killed process for half an hour.) Either way, what the
+dead one had begun at vCenter is awaited, so that it does not mix with what
+comes next. A holder that is too late for its own next sign of life ends
+before its lease does, and never takes it up again.
 """
 
 from __future__ import annotations
@@ -29,17 +35,23 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     Locked,
     NotFound,
 )
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import process
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone, read
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folders import make_folder, subfolders
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim, vmodl
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
 
 LOCK = "_lock"
-SECONDS = 120.0
-_RENEWALS = 3  # signs of life in the time of one lease
+SECONDS = 60.0
+_RENEWALS = 4  # signs of life in the time of one lease
+_SAFE = 0.9  # of a lease's time; a holder that gave no sign of life by then ends
+_LOOK = 2.0  # seconds after which a process of this machine is looked at again
+_LONGEST = 30.0  # seconds that one wait stays open
+_BEGUN = 60.0  # seconds in which what a dead holder had begun has to end
 _LONGEST_NAME = 80  # of a folder, as vCenter has it
 _STAMP = "%Y%m%dT%H%M%SZ"
 _FOR_PEOPLE = "%Y-%m-%d %H:%M:%S UTC"
@@ -91,6 +103,7 @@ def held(
     patience: float,
     on_lost: Callable[[], None],
     seconds: float,
+    tell: Callable[[str], object] = lambda text: None,
 ) -> Iterator[Lease]:
     """Hold the lease of a folder for the time of the block, and give signs of life meanwhile.
 
@@ -101,11 +114,12 @@ def held(
         patience: how long to wait for another one's lease, in seconds.
         on_lost: called when the lease is lost, from another thread; what was begun has to end then.
         seconds: how long a sign of life counts.
+        tell: is told who is waited for, and whose lease was taken over.
 
     Raises: Locked where somebody else holds it all the time; LeaseLost at the end of a block that lost it, however
     that ends.
     """
-    keeper = _Keeper(session, holder=holder, name=name, seconds=seconds, on_lost=on_lost)
+    keeper = _Keeper(session, holder=holder, name=name, seconds=seconds, on_lost=on_lost, tell=tell)
     lease = keeper.acquire(folder, Deadline(patience))
     try:
         yield lease
@@ -118,22 +132,33 @@ class _Keeper:
     """The state of one lease, from the first try to its end."""
 
     def __init__(
-        self, session: Session, *, holder: str, name: str, seconds: float, on_lost: Callable[[], None]
+        self,
+        session: Session,
+        *,
+        holder: str,
+        name: str,
+        seconds: float,
+        on_lost: Callable[[], None],
+        tell: Callable[[str], object],
     ) -> None:
         self._session = session
         self._holder = holder
         self._name = name
         self._seconds = seconds
         self._on_lost = on_lost
+        self._tell = tell
         self._clock = _Clock(session)
         self._since = self._clock.now()
         self._lock = ""
         self._sign = ""
         self._signed = 0.0
+        self._trouble = ""
         self._lost: BonnevilleError | None = None
+        self._losing = threading.Lock()
         self._over = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._threads: list[threading.Thread] = []
         self._first_seen: dict[str, float] = {}  # locks without a sign of life, by moid
+        self._broke = False  # a lease of a dead one
 
     def acquire(self, folder: Callable[[], str], deadline: Deadline) -> Lease:
         while True:
@@ -150,18 +175,23 @@ class _Keeper:
         self._since = self._clock.now()
         try:
             self._renew()
+            if own := process.mine():
+                make_folder(self._session, parent=self._lock, name=own)
+            for work in (self._keep, self._guard):
+                self._threads.append(threading.Thread(target=work, name="vsphere-lease", daemon=True))
+                self._threads[-1].start()
+            if self._broke:
+                _await_begun(self._session)
         except BaseException:
             self.release()
             raise
-        self._thread = threading.Thread(target=self._keep, name="vsphere-lease", daemon=True)
-        self._thread.start()
         return Lease(folder=where, moid=self._lock)
 
     def release(self) -> None:
         """Give the lease back; a folder that is gone with its lock is fine. vCenter does it by itself from here on."""
         self._over.set()
-        if self._thread is not None:
-            self._thread.join()
+        for thread in self._threads:
+            thread.join()
         with suppress(Exception):
             self._session.managed("Folder", self._lock).Destroy_Task()
 
@@ -174,30 +204,39 @@ class _Keeper:
         lock = next((moid for moid, name in _there(self._session, where).items() if name == LOCK), "")
         if not lock:
             return
-        signs = [sign for name in _there(self._session, lock).values() if (sign := decode(name))]
+        names = list(_there(self._session, lock).values())
+        signs = [sign for name in names if (sign := decode(name))]
         last = max(signs, key=lambda one: one.until, default=None)
+        own = [name for name in names if process.is_here(name)]
         if last is None:
             # It was made a moment ago, or its maker died in that moment.
             seen = self._first_seen.setdefault(lock, time.monotonic())
             left = seen + self._seconds - time.monotonic()
         else:
             left = (last.until - self._clock.now()).total_seconds()
-        if left <= 0:
-            self._break(lock)
+
+        def dead() -> bool:
+            return any(process.has_died(name) for name in own)
+
+        if left <= 0 or dead():
+            self._break(lock, last)
             return
         if deadline.passed:
             raise _locked(self._name, last)
+        self._tell(f"{self._name}: waiting for {last.holder if last else 'another run'}")
         # A second more, since the stamps are whole seconds.
-        _until_gone(self._session, lock, deadline.sooner(left + 1.0))
+        _until_gone(self._session, lock, deadline.sooner(left + 1.0), look=dead if own else None)
 
-    def _break(self, lock: str) -> None:
+    def _break(self, lock: str, last: Sign | None) -> None:
         """By its id, so that a lock which somebody else made meanwhile stays."""
+        self._broke = True
+        self._tell(f"{self._name}: {last.holder if last else 'another run'} has died, and its work is taken over")
         with suppress(NotFound), explaining("Cannot break the lease of", obj=self._name):
             self._session.managed("Folder", lock).Destroy_Task()
         _until_gone(self._session, lock, Deadline(10.0))
 
     def _renew(self) -> None:
-        before, began = self._sign, time.monotonic()
+        before, began = self._sign, _now()
         until = self._clock.now() + datetime.timedelta(seconds=self._seconds)
         sign = Sign(until=until, since=self._since, holder=self._holder)
         self._sign = make_folder(self._session, parent=self._lock, name=sign.encode())
@@ -207,24 +246,42 @@ class _Keeper:
                 self._session.managed("Folder", before).Destroy_Task()
 
     def _keep(self) -> None:
-        """Give signs of life. One failure may pass; a lease that has run out is never taken up again."""
-        while not self._over.wait(self._seconds / _RENEWALS):
+        """Give signs of life. Failures may pass until the time is up."""
+        while not self._over.wait(self._seconds / _RENEWALS) and self._lost is None:
             try:
-                if time.monotonic() - self._signed >= self._seconds:
-                    raise LeaseLost("", why="no sign of life reached vCenter in time")
                 self._renew()
             except BonnevilleError as error:
-                gone = is_gone(error) or isinstance(error, LeaseLost)
-                if not gone and time.monotonic() - self._signed < self._seconds * (1 - 1 / _RENEWALS):
-                    continue
-                self._lost = LeaseLost(
-                    "Lost the lease of",
-                    obj=self._name,
-                    why="somebody removed it" if is_gone(error) else error.why,
-                    next_step="Run again; what was done until then stands",
-                )
-                self._on_lost()
+                if is_gone(error):
+                    self._lose("somebody removed it")
+                else:
+                    self._trouble = f"; the last failed: {error.why}"
+
+    def _guard(self) -> None:
+        """End the run in time where no sign of life comes through, even one that hangs at vCenter."""
+        while True:
+            left = self._signed + self._seconds * _SAFE - _now()
+            if left <= 0:
+                self._lose(f"no sign of life reached vCenter in time{self._trouble}")
                 return
+            if self._over.wait(left) or self._lost is not None:
+                return
+
+    def _lose(self, why: str) -> None:
+        with self._losing:
+            if self._lost is not None or self._over.is_set():
+                return
+            self._lost = LeaseLost(
+                "Lost the lease of", obj=self._name, why=why, next_step="Run again; what was done until then stands"
+            )  # fmt: skip
+        self._on_lost()
+
+
+def _now() -> float:
+    """Seconds by a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
+    return time.clock_gettime(_CLOCK)
+
+
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class _Clock:
@@ -236,9 +293,9 @@ class _Clock:
 
     def now(self) -> datetime.datetime:
         if self._read is None:
-            self._read = current_time(self._session), time.monotonic()
+            self._read = current_time(self._session), _now()
         then, at = self._read
-        return then + datetime.timedelta(seconds=time.monotonic() - at)
+        return then + datetime.timedelta(seconds=_now() - at)
 
 
 def current_time(session: Session) -> datetime.datetime:
@@ -281,8 +338,26 @@ def _locked(name: str, last: Sign | None) -> Locked:
     )
 
 
-def _until_gone(session: Session, folder: str, deadline: Deadline) -> None:
-    """Wait until a folder is removed, or the deadline passed: told by vCenter, not asked for."""
+def _await_begun(session: Session) -> None:
+    """Until the tasks have ended that our user has under way at vCenter: some may be of a run that died."""
+    start = [(session.content.taskManager, ("recent_task",))]
+    properties = {"Task": ("info.state", "info.reason")}
+    found = read(session, start=start, properties=properties, what="Cannot read vCenter's tasks", gone_ok=True)
+    tasks = {
+        one.moid: one.managed
+        for one in found
+        if one.get("info.state") in ("queued", "running")
+        and getattr(one.get("info.reason"), "userName", "") == session.user_name
+    }
+    wait_for_tasks(session, tasks, deadline=Deadline(_BEGUN))
+
+
+def _until_gone(session: Session, folder: str, deadline: Deadline, *, look: Callable[[], bool] | None = None) -> None:
+    """Wait until a folder is removed, or the deadline passed: told by vCenter, not asked for.
+
+    Args:
+        look: is asked every now and then whether there is anything to wait for at all.
+    """
     query = vmodl.query.PropertyCollector
     spec = query.FilterSpec(
         propSet=[query.PropertySpec(type=vim.Folder, pathSet=["name"], all=False)],
@@ -294,8 +369,8 @@ def _until_gone(session: Session, folder: str, deadline: Deadline) -> None:
         try:
             collector.CreateFilter(spec, False)
             version = ""
-            while not deadline.passed:
-                seconds = max(1, int(min(30.0, deadline.remaining())))
+            while not deadline.passed and not (look and look()):
+                seconds = max(1, int(min(_LOOK if look else _LONGEST, deadline.remaining())))
                 update = collector.WaitForUpdatesEx(version, query.WaitOptions(maxWaitSeconds=seconds))
                 version = update.version if update else version
                 if update and any(_says_gone(filtered, folder) for filtered in update.filterSet or ()):

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import LeaseLost, Locked
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import process
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folders import make_folder, subfolders
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lease import (
@@ -18,11 +23,13 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lease 
     me,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_datacenter
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, config_spec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
 
 from tests.support.lab import Lab
-from tests.support.vsphere import SECONDS, connected
+from tests.support.modules import ansible_environment
+from tests.support.vsphere import SECONDS, FrozenTemplate, connected
 
 
 @pytest.fixture
@@ -91,6 +98,93 @@ def test_a_holder_that_died_before_its_first_sign_of_life_is_waited_for_no_longe
     make_folder(session, parent=folder(), name=LOCK)
     with hold(session, folder, patience=SECONDS, seconds=1.0):
         pass
+    gone(session, folder())
+
+
+def killed(lab: Lab, folder: str, *, elsewhere: bool = False) -> None:
+    """A run in a process of its own that takes the lease, and is killed with it."""
+    environment = {**os.environ, **lab.environment, **ansible_environment(), "PYTHONPATH": os.pathsep.join(sys.path)}
+    arguments = [json.dumps(lab.connection), folder, "elsewhere" if elsewhere else "here"]
+    child = subprocess.Popen([sys.executable, "-c", _HOLDS, *arguments], stdout=subprocess.PIPE, env=environment)
+    with child:
+        assert child.stdout and child.stdout.readline() == b"held\n"
+        child.kill()
+
+
+_HOLDS = """
+import json, sys, time
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import lease, process
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Connection, open_session
+if sys.argv[3] == "elsewhere":
+    process._here = lambda: "0123456789abcdef"
+options = {name.removeprefix("vcenter_"): value for name, value in json.loads(sys.argv[1]).items()}
+with open_session(Connection(**options)) as session, lease.held(
+    session, lambda: sys.argv[2], holder=lease.me("the dead one"), name="shop", patience=0.0,
+    on_lost=lambda: None, seconds=3600.0,
+):
+    print("held", flush=True)
+    time.sleep(600)
+"""
+
+
+def test_the_lease_of_a_process_that_was_killed_on_this_machine_is_taken_over_at_once(
+    session: Session, scripted_lab: Lab, folder: Callable[[], str]
+) -> None:
+    killed(scripted_lab, folder())
+    told: list[str] = []
+    with hold(session, folder, tell=told.append):
+        pass
+    assert len(told) == 1 and told[0].startswith("shop: the dead one at ") and "has died" in told[0]
+    gone(session, folder())
+
+
+def test_one_that_dies_while_it_is_waited_for_is_noticed(
+    session: Session, scripted_lab: Lab, folder: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed(scripted_lab, folder())
+    looks = iter([False, False])
+    died = process.has_died
+    monkeypatch.setattr(process, "has_died", lambda text: next(looks, True) and died(text))
+    told: list[str] = []
+    with hold(session, folder, patience=SECONDS, tell=told.append):
+        pass
+    assert [text.partition(" at ")[0] for text in told] == ["shop: waiting for the dead one", "shop: the dead one"]
+    gone(session, folder())
+
+
+def test_the_lease_of_a_process_elsewhere_has_to_run_out(
+    session: Session, scripted_lab: Lab, folder: Callable[[], str]
+) -> None:
+    killed(scripted_lab, folder(), elsewhere=True)
+    with pytest.raises(Locked, match="the dead one at "), hold(session, folder):
+        pass
+    (lock,) = subfolders(session, folder())
+    task = session.managed("Folder", lock).Destroy_Task()
+    assert wait_for_tasks(session, {"lock": task}, deadline=Deadline(SECONDS))["lock"].ok
+
+
+def test_what_a_dead_one_had_begun_is_awaited(
+    session: Session, scripted_lab: Lab, folder: Callable[[], str], frozen_template: FrozenTemplate
+) -> None:
+    killed(scripted_lab, folder())
+    with scripted_lab.fault(method="ReconfigVM_Task", task=True, delay_ms=1500):
+        vm = session.managed("VirtualMachine", frozen_template.moids[0])
+        task = vm.ReconfigVM_Task(config_spec(Change(annotation="begun by the dead one")))
+        with hold(session, folder):
+            assert task.info.state == "success", "it was still under way when the lease was given"
+    gone(session, folder())
+
+
+def test_a_sign_of_life_that_hangs_ends_the_run_before_its_lease_does(
+    session: Session, scripted_lab: Lab, folder: Callable[[], str]
+) -> None:
+    lost = threading.Event()
+    with (
+        pytest.raises(LeaseLost, match="no sign of life reached vCenter in time"),
+        hold(session, folder, seconds=2.0, on_lost=lost.set),
+        scripted_lab.fault(method="CreateFolder", delay_ms=4000, times=-1),
+    ):
+        assert lost.wait(SECONDS)
     gone(session, folder())
 
 
