@@ -7,14 +7,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import holder_error, named_volumes
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, NotFound
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.disks import KEY_VOLUMES, Disks
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import attempt
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import (
     detach,
@@ -23,14 +21,14 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.device
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.fcd import (
     FirstClassDisk,
-    attach_disk,
+    attach_disks,
     create_disks,
     delete_disks,
     find_disks,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconfigure import Change, reconfigure_all
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 Errors = dict[str, BonnevilleError]
 
@@ -137,18 +135,8 @@ class Shelf:
         failed: Errors = {}
         for turn in range(max((len(disks) for disks in wanted.values()), default=0)):
             now = {moid: disks[turn] for moid, disks in wanted.items() if turn < len(disks) and moid not in failed}
-
-            def begin(moid: str, now: Mapping[str, FirstClassDisk] = now) -> Any:
-                return attempt(
-                    _ATTACH, names[moid], lambda: attach_disk(self._session, moid, now[moid], name=names[moid])
-                )
-
-            begun = dict(zip(now, self._session.in_parallel(begin, list(now)), strict=True))
-            tasks = {moid: task for moid, task in begun.items() if not isinstance(task, BonnevilleError)}
-            failed |= {moid: error for moid, error in begun.items() if isinstance(error, BonnevilleError)}
-            for moid, state in wait_for_tasks(self._session, tasks, deadline=deadline, watch=watch).items():
-                if not state.ok:
-                    failed[moid] = self._explained(state.error(_ATTACH, obj=now[moid].name), now[moid])
+            found = attach_disks(self._session, now, names=names, deadline=deadline, watch=watch)
+            failed |= {moid: self._explained(error, now[moid]) for moid, error in found.items() if error}
         return failed
 
     def _explained(self, error: BonnevilleError, disk: FirstClassDisk) -> BonnevilleError:

@@ -7,8 +7,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping
-from typing import Any, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, TypeAlias
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
@@ -21,7 +21,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
 
-K = TypeVar("K")
+Done: TypeAlias = "Callable[[Sequence[str]], Mapping[str, Any]]"
 
 BUSY = ("TaskInProgress", "ResourceInUse")
 TRIES = 6  # of one step, over 8 seconds
@@ -67,36 +67,60 @@ def run_tasks(
     deadline: Deadline,
     watch: Watch | None = None,
     once: Collection[str] = (),
+    done: Done = lambda keys: {},
 ) -> dict[str, BonnevilleError | None]:
-    """Begin tasks side by side and await them; each one's error by key, or None.
+    """Begin tasks side by side and await them; each one's error by key, or None. All else as :func:`task_results`."""
+    results = task_results(
+        session, calls, what=what, names=names, deadline=deadline, watch=watch, once=once, done=done
+    )  # fmt: skip
+    return {key: one if isinstance(one, BonnevilleError) else None for key, one in results.items()}
 
-    A task whose VM is busy, or whose call had no answer, is begun again after
-    a pause.
+
+def task_results(
+    session: Session,
+    calls: Mapping[str, Callable[[], Any]],
+    *,
+    what: str,
+    names: Mapping[str, str],
+    deadline: Deadline,
+    watch: Watch | None = None,
+    once: Collection[str] = (),
+    done: Done = lambda keys: {},
+) -> dict[str, Any]:
+    """Begin tasks side by side and await them; each one's result by key, or its error.
+
+    A task whose object is busy, or whose call had no answer, is begun again
+    after a pause.
 
     Args:
         calls: what begins each task.
         what, names: for the words of a failure; names by key.
         once: keys of what must not be done twice, so not begun again where an answer was lost.
+        done: is asked before tasks are begun again; the results, by key, of those that did their work after all.
 
     Raises: SessionLost, and Unreachable once vCenter stays away.
     """
-    outcomes: dict[str, BonnevilleError | None] = dict.fromkeys(calls)
+    results: dict[str, Any] = dict.fromkeys(calls)
     open_keys = list(calls)
     for tries in range(1, TRIES + 1):
         begun = session.in_parallel(lambda key: attempt(what, names[key], calls[key]), open_keys)
         tasks = {}
         for key, task in zip(open_keys, begun, strict=True):
             if isinstance(task, BonnevilleError):
-                outcomes[key] = task
+                results[key] = task
             else:
                 tasks[key] = task
         for key, state in wait_for_tasks(session, tasks, deadline=deadline, watch=watch).items():
-            outcomes[key] = None if state.ok else state.error(what, obj=names[key])
-        open_keys = [
-            key for key in open_keys if (error := outcomes[key]) and (is_busy(error) if key in once else passes(error))
-        ]
+            results[key] = state.result if state.ok else state.error(what, obj=names[key])
+        open_keys = [key for key in open_keys if _is_worth_another_try(results[key], once=key in once)]
         pause = pause_after(tries)
         if not open_keys or tries == TRIES or pause.remaining() >= deadline.remaining():
             break
         time.sleep(pause.remaining())
-    return outcomes
+        results |= (found := done(open_keys))
+        open_keys = [key for key in open_keys if key not in found]
+    return results
+
+
+def _is_worth_another_try(result: Any, *, once: bool) -> bool:
+    return isinstance(result, BonnevilleError) and (is_busy(result) if once else passes(result))

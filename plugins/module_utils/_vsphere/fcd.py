@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, NotFound
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import run_tasks, task_results
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import read_hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 Outcomes = dict[str, "BonnevilleError | None"]
 
@@ -80,29 +83,67 @@ def create_disks(
     """Make empty disks that outlive every VM: name to datastore (moid) and MiB; each one's disk, or error."""
     manager = session.content.vStorageObjectManager
 
-    def spec(name: str) -> Any:
+    def begin(name: str) -> Any:
         datastore, size = wanted[name]
         backing = vim.vslm.CreateSpec.DiskFileBackingSpec(
             datastore=vim.Datastore(datastore),
             provisioningType="thin",
         )
-        return vim.vslm.CreateSpec(name=name, keepAfterDeleteVm=True, backingSpec=backing, capacityInMB=size)
+        spec = vim.vslm.CreateSpec(name=name, keepAfterDeleteVm=True, backingSpec=backing, capacityInMB=size)
+        return manager.CreateDisk_Task(spec)
 
-    found: dict[str, FirstClassDisk | BonnevilleError] = {}
-    states = _run(
-        session, list(wanted), lambda name: manager.CreateDisk_Task(spec(name)), _CREATE, found, deadline, watch
+    def made(names: Sequence[str]) -> dict[str, FirstClassDisk]:
+        # Nothing forbids two disks of one name, so whoever had no answer looks before asking again.
+        places = {wanted[name][0] for name in names}
+        return {disk.name: disk for disk in find_disks(session, datastores=places, names=names)}
+
+    results = task_results(
+        session,
+        {name: partial(begin, name) for name in wanted},
+        what=_CREATE,
+        names={name: name for name in wanted},
+        deadline=deadline,
+        watch=watch,
+        done=made,
     )
-    for name, result in states.items():
-        found[name] = disk_of(result)
-    return found
+    return {
+        name: one if isinstance(one, FirstClassDisk | BonnevilleError) else disk_of(one)
+        for name, one in results.items()
+    }
 
 
-def attach_disk(session: Session, moid: str, disk: FirstClassDisk, *, name: str) -> Any:
-    """Begin to attach a disk to a VM, running or not; the task. ``name`` is for the words of a failure."""
-    with explaining(_ATTACH, obj=f"{disk.name} to {name}"):
-        return session.managed("VirtualMachine", moid).AttachDisk_Task(
-            vim.vslm.ID(id=disk.id), vim.Datastore(disk.datastore)
-        )
+def attach_disks(
+    session: Session,
+    wanted: Mapping[str, FirstClassDisk],
+    *,
+    names: Mapping[str, str],
+    deadline: Deadline,
+    watch: Watch | None = None,
+) -> Outcomes:
+    """Attach a disk each to VMs, running or not, by the VM's moid; each one's error, or None.
+
+    Args:
+        names: the VMs' names for the words of a failure, by moid.
+    """
+
+    def begin(moid: str) -> Any:
+        disk = wanted[moid]
+        vm = session.managed("VirtualMachine", moid)
+        return vm.AttachDisk_Task(vim.vslm.ID(id=disk.id), vim.Datastore(disk.datastore))
+
+    def attached(moids: Sequence[str]) -> dict[str, None]:
+        found = read_hardware(session, moids)
+        return {moid: None for moid in moids if wanted[moid].id in {disk.fcd_id for disk in found[moid].disks}}
+
+    return run_tasks(
+        session,
+        {moid: partial(begin, moid) for moid in wanted},
+        what=_ATTACH,
+        names={moid: f"{disk.name} to {names[moid]}" for moid, disk in wanted.items()},
+        deadline=deadline,
+        watch=watch,
+        done=attached,
+    )
 
 
 def delete_disks(
@@ -115,40 +156,15 @@ def delete_disks(
     def begin(key: str) -> Any:
         return manager.DeleteVStorageObject_Task(vim.vslm.ID(id=key), vim.Datastore(known[key].datastore))
 
-    failed: dict[str, Any] = {}
-    names = {key: disk.name for key, disk in known.items()}
-    _run(session, list(known), begin, _DELETE, failed, deadline, watch, names=names)
-    return {key: error if not isinstance(error := failed.get(key), NotFound) else None for key in known}
-
-
-def _run(
-    session: Session,
-    keys: Sequence[str],
-    begin: Callable[[str], Any],
-    what: str,
-    failed: dict[str, Any],
-    deadline: Deadline,
-    watch: Watch | None,
-    *,
-    names: Mapping[str, str] | None = None,
-) -> dict[str, Any]:
-    """The results of tasks begun side by side; what failed is put into ``failed``."""
-
-    def attempt(key: str) -> Any:
-        try:
-            with explaining(what, obj=(names or {}).get(key, key)):
-                return begin(key)
-        except BonnevilleError as error:
-            if error.code in ("session_lost", "vcenter_unreachable"):
-                raise
-            return error
-
-    begun = dict(zip(keys, session.in_parallel(attempt, keys), strict=True))
-    tasks = {key: task for key, task in begun.items() if not isinstance(task, BonnevilleError)}
-    failed |= {key: task for key, task in begun.items() if isinstance(task, BonnevilleError)}
-    states = wait_for_tasks(session, tasks, deadline=deadline, watch=watch)
-    failed |= {key: state.error(what, obj=(names or {}).get(key, key)) for key, state in states.items() if not state.ok}
-    return {key: state.result for key, state in states.items() if state.ok}
+    outcomes = run_tasks(
+        session,
+        {key: partial(begin, key) for key in known},
+        what=_DELETE,
+        names={key: disk.name for key, disk in known.items()},
+        deadline=deadline,
+        watch=watch,
+    )
+    return {key: None if isinstance(error, NotFound) else error for key, error in outcomes.items()}
 
 
 def disk_of(found: Any) -> FirstClassDisk:

@@ -6,16 +6,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, NotFound
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone, read
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InUse
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import fault_of, run_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import read
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Datacenter, Folder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch
 
 _MOVE = "Cannot move the VM into its folder"
 _REMOVE = "Cannot remove the folder"
@@ -24,7 +27,7 @@ _REMOVE = "Cannot remove the folder"
 def move_into(
     session: Session, folder: str, vms: Mapping[str, str], *, deadline: Deadline, watch: Watch
 ) -> dict[str, BonnevilleError | None]:
-    """Move VMs into a folder, side by side; each one's error by moid, or None.
+    """Move VMs into a folder, side by side; each one's error by moid, or None. What passes by itself is not shown.
 
     Args:
         folder: its moid.
@@ -32,23 +35,23 @@ def move_into(
     """
     place = session.managed("Folder", folder)
 
-    def begin(moid: str) -> object:
-        try:
-            with explaining(_MOVE, obj=vms[moid]):
-                return place.MoveIntoFolder_Task([session.managed("VirtualMachine", moid)])
-        except BonnevilleError as error:
-            return error
+    def moved(moids: Sequence[str]) -> dict[str, None]:
+        start = [(session.managed("VirtualMachine", moid), ()) for moid in moids]
+        found = read(session, start=start, properties={"VirtualMachine": ("parent",)}, what=_MOVE, gone_ok=True)
+        return {one.moid: None for one in found if moid_of(one.get("parent")) == folder}
 
-    begun = dict(zip(vms, session.in_parallel(begin, vms), strict=True))
-    tasks = {moid: task for moid, task in begun.items() if not isinstance(task, BonnevilleError)}
-    states = wait_for_tasks(session, tasks, deadline=deadline, watch=watch)
-    outcome: dict[str, BonnevilleError | None] = {}
-    for moid, task in begun.items():
-        if isinstance(task, BonnevilleError):
-            outcome[moid] = task
-        else:
-            outcome[moid] = None if states[moid].ok else states[moid].error(_MOVE, obj=vms[moid])
-    return outcome
+    def begin(moid: str) -> Any:
+        return place.MoveIntoFolder_Task([session.managed("VirtualMachine", moid)])
+
+    return run_tasks(
+        session,
+        {moid: partial(begin, moid) for moid in vms},
+        what=_MOVE,
+        names=vms,
+        deadline=deadline,
+        watch=watch,
+        done=moved,
+    )
 
 
 def make_folder(session: Session, *, parent: str, name: str) -> str:
@@ -65,48 +68,75 @@ def subfolders(session: Session, moid: str) -> dict[str, str]:
     return {one.moid: unescaped(str(one.get("name", ""))) for one in found if moid_of(one.get("parent")) == moid}
 
 
-def remove_empty(session: Session, folders: Mapping[str, str], *, spare: Iterable[str] = ()) -> dict[str, object]:
-    """Begin to remove folders in which nothing is; their tasks by moid, without those that are gone or hold anything.
+def remove_empty(
+    session: Session, folders: Mapping[str, str], *, spare: Iterable[str] = (), watch: Watch
+) -> dict[str, BonnevilleError | None]:
+    """Remove folders in which nothing is; each one's error by moid, or None where it is gone.
 
-    vCenter deletes a folder with all VMs in it, so each is looked into first.
+    vCenter deletes a folder with all VMs in it, so each is looked into before
+    every try. One that holds anything is left out, and so is one that was gone
+    before.
 
     Args:
         folders: names for the words of a failure, by moid.
         spare: moids of folders that do not count, and go with the one that they are in.
     """
-    passed = set(spare)
-    found = _children(session, [*folders, *passed])
-    # What is spared holds nothing but folders of its own.
-    if any(kind != "Folder" for moid in passed for kind in found.get(moid, {}).values()):
-        return {}
-    tasks: dict[str, object] = {}
-    for moid in folders:
-        if moid not in found or found[moid].keys() - passed:
-            continue
-        try:
-            with explaining(_REMOVE, obj=folders[moid]):
-                tasks[moid] = session.managed("Folder", moid).Destroy_Task()
-        except NotFound as error:
-            if not is_gone(error):
-                raise
-    return tasks
+    spared = frozenset(spare)
+    empty = _empty(session, folders, spared)
+    unseen: set[str] = set()
+
+    def begin(moid: str) -> Any:
+        if moid in unseen and moid not in _empty(session, [moid], spared):
+            raise InUse(
+                _REMOVE, obj=folders[moid], why="something was put into it, or it was removed", next_step="Run again"
+            )
+        unseen.add(moid)
+        return session.managed("Folder", moid).Destroy_Task()
+
+    def gone(moids: Sequence[str]) -> dict[str, None]:
+        there = _children(session, moids)
+        return {moid: None for moid in moids if moid not in there}
+
+    outcomes = run_tasks(
+        session,
+        {moid: partial(begin, moid) for moid in empty},
+        what=_REMOVE,
+        names=folders,
+        deadline=Deadline(60.0),
+        watch=watch,
+        done=gone,
+    )
+    return {
+        moid: None if error and fault_of(error) == "ManagedObjectNotFound" else error
+        for moid, error in outcomes.items()
+    }
 
 
 def remove_folder(
     session: Session, *, datacenter: Datacenter, folder: Folder, spare: Iterable[str], watch: Watch
 ) -> bool:
-    """Remove a folder in which nothing is but what may be spared, and wait for it; whether it is gone."""
-    tasks = remove_empty(session, {folder.moid: folder.path}, spare=spare)
-    states = wait_for_tasks(session, tasks, deadline=Deadline(60.0), watch=watch)
-    for state in states.values():
-        if not state.ok:
-            raise state.error(_REMOVE, obj=f"{datacenter.path}/vm/{folder.path}")
-    return bool(tasks)
+    """Remove a folder in which nothing is but what may be spared; whether it is gone."""
+    path = f"{datacenter.path}/vm/{folder.path}"
+    outcomes = remove_empty(session, {folder.moid: path}, spare=spare, watch=watch)
+    for error in outcomes.values():
+        if error:
+            raise error
+    return bool(outcomes)
 
 
 def unescaped(name: str) -> str:
     """A name as it was given: vCenter shows ``/``, ``\\`` and ``%`` in it as escapes."""
     return name.replace("%2f", "/").replace("%5c", "\\").replace("%25", "%")
+
+
+def _empty(session: Session, folders: Iterable[str], spared: Collection[str]) -> list[str]:
+    """Of these folders, those that are there and hold nothing but what may be spared, by moid."""
+    wanted = list(folders)
+    found = _children(session, [*wanted, *spared])
+    # What is spared holds nothing but folders of its own.
+    if any(kind != "Folder" for moid in spared for kind in found.get(moid, {}).values()):
+        return []
+    return [moid for moid in wanted if moid in found and not found[moid].keys() - spared]
 
 
 def _children(session: Session, folders: Iterable[str]) -> dict[str, dict[str, str]]:

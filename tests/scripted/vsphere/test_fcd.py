@@ -7,19 +7,23 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.shelf import remove_volumes
-from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InUse, NotFound, PermissionMissing
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
+    BonnevilleError,
+    InUse,
+    NotFound,
+    PermissionMissing,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import find_disk_users, read_hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.fcd import (
     FirstClassDisk,
-    attach_disk,
+    attach_disks,
     create_disks,
     delete_disks,
     find_disks,
     read_disks,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import TaskState, wait_for_tasks
 
 from tests.support.containers import clone_containers
 from tests.support.lab import Lab
@@ -42,9 +46,8 @@ def made(session: Session, datastore: str, name: str = "shop_data") -> FirstClas
     return disk
 
 
-def attached(session: Session, moid: str, disk: FirstClassDisk) -> TaskState:
-    task = attach_disk(session, moid, disk, name=moid)
-    return wait_for_tasks(session, {0: task}, deadline=Deadline(SECONDS))[0]
+def attach(session: Session, moid: str, disk: FirstClassDisk) -> BonnevilleError | None:
+    return attach_disks(session, {moid: disk}, names={moid: moid}, deadline=Deadline(SECONDS))[moid]
 
 
 def test_a_disk_is_made_and_found_by_its_name(session: Session, datastore: str) -> None:
@@ -69,14 +72,14 @@ def test_a_vm_that_has_it_shows_it_and_keeps_others_out(
     moids = clone_containers(session, scripted_lab, frozen_template, "fcdholder", replicas=2)
     one, two = moids.values()
     disk = made(session, datastore)
-    assert attached(session, one, disk).ok
+    assert attach(session, one, disk) is None
     shown = [found for found in read_hardware(session, [one])[one].disks if found.fcd_id]
     assert [(found.fcd_id, found.files[0], found.capacity_bytes) for found in shown] == [(disk.id, disk.path, 32 << 20)]
     assert shown[0].uuid and shown[0].uuid != disk.id
     assert read_disks(session, [(disk.id, datastore)])[0].consumers
     assert find_disk_users(session, files=[disk.path], datastores=[datastore]) == {one: "fcdholder-0"}
-    error = attached(session, two, disk).error("Cannot attach the volume", obj="shop_data")
-    assert isinstance(error, InUse)
+    error = attach(session, two, disk)
+    assert isinstance(error, InUse) and "shop_data" in error.message
     # Whoever wants it gone is told who has it.
     refused = remove_volumes(session, ["shop_data"], datastores=[datastore], deadline=Deadline(SECONDS))["shop_data"]
     assert isinstance(refused, InUse) and "fcdholder-0" in refused.message
@@ -88,7 +91,7 @@ def test_a_vm_that_has_it_shows_it_and_keeps_others_out(
     )
     assert gone == {one: None}
     assert [found.consumers for found in find_disks(session, datastores=[datastore], names=["shop_data"])] == [()]
-    assert attached(session, two, disk).ok
+    assert attach(session, two, disk) is None
     power.remove(
         session,
         [power.Removal(moid=two, name="fcdholder-1", power="poweredOn", force=True)],
@@ -123,7 +126,7 @@ def test_a_disk_that_vanished_cannot_be_attached(
     disk = made(session, datastore)
     [moid] = clone_containers(session, scripted_lab, frozen_template, "fcdgone").values()
     delete_disks(session, [disk], deadline=Deadline(SECONDS))
-    assert isinstance(attached(session, moid, disk).error("Cannot attach the volume", obj=disk.name), NotFound)
+    assert isinstance(attach(session, moid, disk), NotFound)
     power.remove(
         session, [power.Removal(moid=moid, name="fcdgone", power="poweredOn", force=True)], deadline=Deadline(SECONDS)
     )
