@@ -82,10 +82,12 @@ func exit(w http.ResponseWriter, q *http.Request) {
 		http.Error(w, "code is not a number", http.StatusBadRequest)
 		return
 	}
+	// With its length said, what is flushed is the whole answer: nothing of it is left for after the end.
+	w.Header().Set("Content-Length", "3")
 	fmt.Fprintln(w, "{}")
 	_ = http.NewResponseController(w).Flush()
 	fmt.Println("web: told to exit with code", code)
-	time.AfterFunc(20*time.Millisecond, func() { os.Exit(code) })
+	time.AfterFunc(100*time.Millisecond, func() { os.Exit(code) })
 }
 
 // file answers the content of ?path=, for what is mounted into the container.
