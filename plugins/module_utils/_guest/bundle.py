@@ -33,7 +33,7 @@ AGENT = (
     "__init__", "boot", "container", "discovery", "dns", "engine", "firewall", "follow", "freeze", "guest", "identity",
     "images", "logport", "main", "network", "places", "precompile", "prepare", "problem", "record", "report",
     "resolver", "rpc", "setup", "shell", "state", "thaw", "unixhttp", "unseal",
-    "volumes", "warm",
+    "volumes", "warm", "wipe",
 )  # fmt: skip
 SHARED = ("disks", "peers", "protocol", "settings", "wire")
 

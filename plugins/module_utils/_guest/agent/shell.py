@@ -10,7 +10,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 
-_ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
+ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/root"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Done:
 def run(argv: list[str], *, data: bytes = b"", timeout: float | None = 30.0) -> Done:
     """Run ``argv`` with ``data`` on its standard input; a missing or hanging command is a failed one, never raised."""
     try:
-        done = subprocess.run(argv, input=data, capture_output=True, env=_ENVIRONMENT, timeout=timeout, check=False)
+        done = subprocess.run(argv, input=data, capture_output=True, env=ENVIRONMENT, timeout=timeout, check=False)
     except subprocess.TimeoutExpired:
         return Done(code=124, out=b"", err=f"{argv[0]} did not end within {timeout} s".encode())
     except OSError as error:

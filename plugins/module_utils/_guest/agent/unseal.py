@@ -4,9 +4,9 @@
 
 """The sealing key, and what was sealed to it.
 
-The private half lives on tmpfs only. Nothing decrypted touches a file: openssl
-writes plaintext before it has verified it, so it goes through a pipe and is
-believed only after openssl's exit code.
+The private half lives on tmpfs only, and in the memory of openssl while that runs.
+Nothing decrypted touches a file with a name: openssl writes plaintext before it has
+verified it, which is believed only after its exit code.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import zlib
 
 from . import places
 from .problem import Problem
-from .shell import run
+from .wipe import run_wiped
 
 _BITS = 3072
 # The sealed form has 48 KiB; what unpacks to far more is no spec.
@@ -31,8 +31,8 @@ def make_key() -> str:
     # The file is there, and for root only, before openssl writes into it.
     os.close(os.open(places.KEY, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
     size = f"rsa_keygen_bits:{_BITS}"
-    made = run(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", size, "-out", places.KEY])
-    public = run(["openssl", "pkey", "-in", places.KEY, "-pubout", "-outform", "DER"])
+    made = run_wiped(["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", size, "-out", places.KEY])
+    public = run_wiped(["openssl", "pkey", "-in", places.KEY, "-pubout", "-outform", "DER"])
     if made.code or public.code:
         erase_key()
         raise Problem("internal", f"openssl cannot make a key: {made.said if made.code else public.said}")
@@ -57,7 +57,7 @@ def unseal(sealed: str) -> bytes:
         raise Problem("unseal_failed", f"the sealed document is no base64: {error}") from error
     if not os.path.exists(places.KEY):
         raise Problem("unseal_failed", "this VM no longer has the key that the document was sealed to")
-    opened = run(["openssl", "cms", "-decrypt", "-inform", "DER", "-inkey", places.KEY, "-binary"], data=message)
+    opened = run_wiped(["openssl", "cms", "-decrypt", "-inform", "DER", "-inkey", places.KEY, "-binary"], data=message)
     if opened.code:
         raise Problem("unseal_failed", f"openssl refuses the sealed document: {opened.said}")
     unpack = zlib.decompressobj(wbits=31)
