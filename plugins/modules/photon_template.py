@@ -18,12 +18,17 @@ description:
     then booted, gets a sealing key of its own, and is frozen.
   - A second run with the same options changes nothing. A template VM that is missing, powered off, moved to another
     host or no longer frozen is repaired, while the others keep serving.
-  - Changed options make another generation, and each template VM is built anew. This is refused while any VM's disks
-    depend on it.
+  - Changed options make another generation, which is built beside the one that serves. Each of its VMs has to run a
+    throw-away container. Only when those of all hosts did, it takes over; until then, and for good where one fails,
+    containers are cloned from the generation before.
+  - VMs of the generation before are removed then. One that other VMs' disks depend on is powered off and kept,
+    containers that were cloned from it keep running, and a later run removes it once nothing depends on it.
+  - What an interrupted run has left is gone on with, or removed, by the next one.
 options:
   name:
     description:
-      - Name of the template. Its VMs are called NAME@HOST.
+      - Name of the template. Its VMs are called NAME@HOST, or NAME@HOST~NUMBER where one of an older generation has
+        that name.
       - Up to 40 letters, digits, V(.), V(_) and V(-).
     type: str
     required: true
@@ -35,7 +40,8 @@ options:
         mode. New containers go to the other hosts meanwhile, and those that run are left alone. V(present) freezes
         them again.
       - With V(absent), the template VMs are deleted, on all hosts or on those of O(cluster) or O(hosts). This is
-        refused while the disks of any VM depend on them, whether that is a container VM or somebody's linked clone.
+        refused while the disks of any VM depend on them, whether that is a container VM or somebody's linked clone;
+        all of them are named. O(force) removes container VMs first.
     type: str
     choices: [present, parked, absent]
     default: present
@@ -104,6 +110,17 @@ options:
     description: Images that the template holds, as C(docker pull) takes them. Every clone shares them.
     type: list
     elements: str
+  pull:
+    description:
+      - With V(always), every run asks the registries of O(images) which digests their tags have now. A tag that was
+        moved makes another generation, with the old and the new digest in the diff.
+      - The host that runs this task asks, with O(registry_logins), O(registry_ca), O(registry_mirrors) and
+        O(insecure_registries), and by the proxy of its own environment. Where a registry does not tell, there is a
+        warning, and the image counts as not moved.
+      - With V(missing), registries are asked only when a template VM is made, by its guest.
+    type: str
+    choices: [always, missing]
+    default: always
   image_archives:
     description:
       - Archives that C(docker save) wrote, by their paths on the host that runs this task.
@@ -203,6 +220,19 @@ options:
         description: Its permissions, octal.
         type: str
         default: "0644"
+  force:
+    description:
+      - With O(state=absent), stop and remove the container VMs whose disks depend on the template VMs, as
+        M(bonneville.vsphere.container_vm_absent) does.
+      - Any other VM, and a container VM of another O(owner), still keeps the template, and then nothing is removed.
+    type: bool
+    default: false
+  owner:
+    description:
+      - Whose the containers are that O(force) removes, as
+        O(bonneville.vsphere.instant_clone_container#module:owner) said when they were made.
+    type: str
+    default: ''
   timeout:
     description:
       - Seconds that the whole run may take. What is half made by then is removed, or taken up by the next run.
@@ -300,6 +330,12 @@ EXAMPLES = r"""
     state: parked
     hosts: [esx1.example.com]
 
+- name: Remove the template from all hosts, and the containers that were cloned from it
+  bonneville.vsphere.photon_template:
+    name: photon-trial
+    state: absent
+    force: true
+
 - name: Remove the template from all hosts
   bonneville.vsphere.photon_template:
     name: photon
@@ -310,8 +346,11 @@ RETURN = r"""
 actions:
   description:
     - What was done, in check mode what would be, a dictionary for each template VM.
-    - Each is one of V(import), V(clone), V(rebuild), V(move), V(boot), V(freeze), V(refreeze), V(park)
-      and V(remove).
+    - V(import), V(clone) and V(rebuild) make a VM, V(join) one for a host that is new to the template, V(renew) one
+      of a new generation beside the older one. V(move), V(boot), V(freeze) and V(refreeze) mend one, V(verify) tries one
+      out, and V(park) powers it off.
+    - V(retire) powers off a VM of an older generation that disks depend on, V(leave) removes one whose host left the
+      cluster, and V(remove) any other that is not to be.
   type: list
   elements: dict
   returned: always
@@ -372,8 +411,22 @@ template:
           reason: the host has no template VM
           seconds: 61.4
           timings: {imported: 22.1, primed: 43.0, ready: 58.9, frozen: 61.4}
+    retired:
+      description:
+        - VMs of older generations that are kept, powered off, while the disks of other VMs depend on them.
+      type: list
+      elements: dict
+      returned: always
+      sample:
+        - vm: photon@esx1
+          moid: vm-1007
+          host: esx1.example.com
+          generation: 8c11d0be92a4
+          clones: [web-0]
     images:
-      description: The images that the template VMs hold. A digest is empty where the image is from an archive only.
+      description:
+        - The images that the template VMs hold, each pinned by its digest in the registry.
+        - A digest is empty where the image is from an archive only.
       type: list
       elements: dict
       returned: always
@@ -393,7 +446,10 @@ error_code:
   sample: in_use
 """
 
+from dataclasses import replace
+
 from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import CONNECTION
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import absent
 from ansible_collections.bonneville.vsphere.plugins.module_utils._run import Context, Result, run
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import manage, tell
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.arguments import TEMPLATE
@@ -404,20 +460,34 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.surve
 def photon_template(context: Context) -> Result:
     request = request_from(context.params)
     sources = read_sources(request)
+    for message in sources.registry.warnings:
+        context.warn(message)
     done: list[manage.Done] = []
     with context.session() as session:
         job = manage.prepare(session, request, sources)
+        clones = absent.plan_clearing(session, job.to_clear, why=f"it depends on template {request.name}")
+        if clones.work:
+            absent.check_rights(session, clones)
         for message in job.plan.left_out:
             context.warn(message)
-        context.apply(job, lambda job: done.append(manage.carry_out(session, job, context.progress)))
+
+        def carry_out(job: manage.Job) -> None:
+            if clones.work:
+                absent.carry_out(session, clones, force=False, seconds=request.timeout, progress=context.progress)
+                job = manage.prepare(session, replace(request, force=False), sources)
+            done.append(manage.carry_out(session, job, context.progress))
+
+        context.apply(job, carry_out)
     for error in filter(None, (manage.failure(job, one) for one in done)):
         raise error
-    before, after = tell.difference(job.plan.steps, job.spec)
+    steps = next((one.steps for one in done if one.steps), job.plan.steps)
+    before, after = tell.difference(steps, job.spec)
+    states = absent.states(clones)
     return Result(
-        changed=bool(job.plan.work),
-        actions=tell.actions(job.plan.work),
-        before=before,
-        after=after,
+        changed=bool(job.plan.work or clones.work),
+        actions=[*(action.document() for action in clones.work), *tell.actions(step for step in steps if step.works)],
+        before={**before, **({"container_vms": states} if states else {})},
+        after={**after, **({"container_vms": dict.fromkeys(states, "absent")} if states else {})},
         values={"template": manage.outcome(job, *done)},
     )
 

@@ -97,7 +97,8 @@ def test_guest_settings_are_part_of_the_generation_and_show_no_content(template:
     template.built(**settings)
     assert not template.built(**settings)["changed"]
     changed = template.built(**{**settings, "files": [{"path": "/etc/motd", "content": "nor this"}]})
-    was, will = (changed["diff"][side]["template_vms"][template.vm(0)] for side in ("before", "after"))
+    was = changed["diff"]["before"]["template_vms"][template.vm(0)]
+    will = changed["diff"]["after"]["template_vms"][template.vm(0) + "~2"]
     assert was["files"][0]["sha256"] != will["files"][0]["sha256"]
     assert "bridge_cidr" not in was
     told = json.dumps([changed, template.lab.state()])
@@ -253,24 +254,148 @@ def test_a_host_out_of_service_is_left_out_with_a_warning(template: Template) ->
 # Changed ------------------------------------------------------------------------
 
 
-def test_changed_options_build_every_vm_anew_from_one_import(template: Template) -> None:
+CHANGES: dict[str, Any] = {"memory_mb": 2048, "images": [IMAGE, "registry.example/job:1"]}
+
+
+def test_changed_options_build_another_generation_beside_from_one_import(template: Template) -> None:
     template.built(memory_mb=1024)
-    before = {moid for moid, _ in template.stands().values()}
-    changes: dict[str, Any] = {"memory_mb": 2048, "images": [IMAGE, "registry.example/job:1"]}
-    foretold = good(template.run(check=True, **changes))
-    assert {moid for moid, _ in template.stands().values()} == before
+    before = template.stands()
+    foretold = good(template.run(check=True, **CHANGES))
+    assert template.stands() == before
     template.lab.reset_calls()
-    rebuilt = template.built(**changes)
-    assert foretold["actions"] == rebuilt["actions"]
-    assert {action for action, _ in actions(rebuilt)} == {"rebuild"}
-    assert template.lab.calls()["ImportVApp"] == 1
-    assert not before & {moid for moid, _ in template.stands().values()}
-    for name in template.stands():
-        was, will = (rebuilt["diff"][side]["template_vms"][name] for side in ("before", "after"))
+    renewed = template.built(**CHANGES)
+    assert foretold["actions"] == renewed["actions"]
+    assert foretold["diff"] == renewed["diff"]
+    assert actions(renewed) == [
+        step for n in range(3) for step in (("renew", template.vm(n) + "~2"), ("remove", template.vm(n)))
+    ]
+    calls = template.lab.calls()
+    assert (calls["ImportVApp"], calls["CloneVM_Task"], calls["InstantClone_Task"]) == (1, 2, 3)
+    assert {name: frozen for name, (_, frozen) in template.stands().items()} == {
+        template.vm(n) + "~2": True for n in range(3)
+    }
+    for n in range(3):
+        was = renewed["diff"]["before"]["template_vms"][template.vm(n)]
+        will = renewed["diff"]["after"]["template_vms"][template.vm(n) + "~2"]
         assert (was["memory_mb"], will["memory_mb"]) == (1024, 2048)
         assert (was["images"], will["images"]) == ([IMAGE], ["registry.example/job:1", IMAGE])
         assert "network" not in was
-    assert not template.built(**changes)["changed"]
+    assert not template.built(**CHANGES)["changed"]
+    assert template.orphans() == [path for path in template.orphans() if "~2" in path]
+
+
+def test_what_clones_depend_on_is_kept_listed_and_collected_later(template: Template, session: Session) -> None:
+    built = template.built()
+    service = f"web-{template.name}"
+    folder = f"clones-{template.name}"
+    clones = clone_containers(session, template.lab, template.as_frozen(built), service, folder=folder)
+    old = {vm["name"]: vm["moid"] for vm in template.vms().values()}
+    foretold = good(template.run(check=True, **CHANGES))
+    renewed = template.built(**CHANGES)
+    assert foretold["actions"] == renewed["actions"]
+    assert foretold["diff"] == renewed["diff"]
+    assert [action for action, _ in actions(renewed)] == ["renew", "retire", "renew", "remove", "renew", "remove"]
+    (retired,) = renewed["template"]["retired"]
+    assert (retired["vm"], retired["moid"], retired["clones"]) == (template.vm(0), old[template.vm(0)], [service])
+    assert template.vms()[template.vm(0)]["power"] == "poweredOff"
+    assert template.lab.vms()[service]["power"] == "poweredOn"
+    again = template.built(**CHANGES)
+    assert not again["changed"]
+    assert again["template"]["retired"] == [retired]
+    assert again["diff"]["before"] == again["diff"]["after"]
+    info = {**template.lab.connection, "name": template.name, "folder": template.folder}
+    (told,) = good(run_module("photon_template_info", info, environment=template.lab.environment))["templates"]
+    assert [(one["vm"], one["state"]) for one in told["hosts"]][:2] == [
+        (template.vm(0), "retired"),
+        (template.vm(0) + "~2", "frozen"),
+    ]
+    assert len(told["warnings"]) == 1
+    template.control(clones[service], "destroy")
+    collected = template.built(**CHANGES)
+    assert actions(collected) == [("remove", template.vm(0))]
+    assert collected["template"]["retired"] == []
+    assert len(template.vms()) == 3
+
+
+def test_a_container_is_cloned_from_the_older_generation_until_the_newer_was_tried_out(
+    template: Template, session: Session
+) -> None:
+    template.built()
+    with template.lab.scripted({"match": f"{template.vm(1)}*~trial*", "script": reason("docker_unavailable", "gone")}):
+        broken = failed(template.run(**CHANGES), "guest_failed")
+    assert broken["msg"].count("gone") == 1
+    assert {one["action"]: bool(one["failed"]) for one in broken["actions"]}["remove"]
+    names = set(template.vms())
+    assert names == {template.vm(n) + suffix for n in range(3) for suffix in ("", "~2")}
+    deploy = {
+        **template.lab.connection,
+        "name": f"web-{template.name}",
+        "template": template.name,
+        "template_folder": template.folder,
+        "image": IMAGE,
+        "replicas": 3,
+    }
+    made = good(run_module("instant_clone_container", deploy, environment=template.lab.environment))
+    old = {template.vms()[template.vm(n)]["moid"] for n in range(3)}
+    assert {one["vm"]["template_vm"] for one in made["containers"]} == old
+    resumed = template.built(**CHANGES)
+    assert [action for action, _ in actions(resumed)] == ["verify", "retire"] * 3
+    more = good(run_module("instant_clone_container", {**deploy, "replicas": 6}, environment=template.lab.environment))
+    new = {template.vms()[template.vm(n) + "~2"]["moid"] for n in range(3)}
+    assert {one["vm"]["template_vm"] for one in more["containers"]} == old | new
+    assert len(more["actions"]) == 3
+    gone = {**template.lab.connection, "service": deploy["name"]}
+    good(run_module("container_vm_absent", gone, environment=template.lab.environment))
+    assert [action for action, _ in actions(template.built(**CHANGES))] == ["remove"] * 3
+    assert set(template.vms()) == {template.vm(n) + "~2" for n in range(3)}
+
+
+def test_a_clone_made_at_the_last_moment_keeps_its_template_vm(template: Template, session: Session) -> None:
+    frozen = template.as_frozen(template.built(cluster=None, hosts=template.hosts[:1]))
+    late = f"late-{template.name}"
+    one_host: dict[str, Any] = {"cluster": None, "hosts": template.hosts[:1]}
+    clones: dict[str, str] = {}
+    with template.lab.fault(method="ImportVApp", delay_ms=3000):
+        template.lab.reset_calls()
+        process = template.begin(**CHANGES, **one_host)
+        while "CreateImportSpec" not in template.lab.calls():
+            time.sleep(0.05)
+        clones |= clone_containers(session, template.lab, frozen, late, folder=f"clones-{template.name}")
+        assert process.wait(timeout=60) == 0
+    assert {name: vm["power"] for name, vm in template.vms().items()} == {
+        template.vm(0): "poweredOff",
+        template.vm(0) + "~2": "poweredOn",
+    }
+    again = template.built(**CHANGES, **one_host)
+    assert [one["clones"] for one in again["template"]["retired"]] == [[late]]
+    template.control(clones[late], "destroy")
+
+
+def test_a_trial_that_a_run_left_behind_goes(template: Template) -> None:
+    template.built()
+    with template.lab.scripted({"match": "*~trial*", "silent": True}):
+        template.lab.reset_calls()
+        process = template.begin(**CHANGES)
+        while process.poll() is None and not any("~trial" in name for name in template.vms()):
+            time.sleep(0.05)
+        process.kill()
+        process.wait(timeout=30)
+    template.lab.control("POST", "/sessions/expire")
+    left = [name for name in template.vms() if "~trial" in name]
+    assert left
+    resumed = template.built(**CHANGES)
+    assert set(left) <= {name for action, name in actions(resumed) if action == "remove"}
+    assert set(template.vms()) == {template.vm(n) + "~2" for n in range(3)}
+
+
+# A host comes and goes ------------------------------------------------------------
+
+
+def test_a_host_that_joined_is_told_as_such(template: Template) -> None:
+    template.built(cluster=None, hosts=template.hosts[:2])
+    grown = template.built()
+    assert actions(grown) == [("join", template.vm(2))]
+    assert not template.built()["changed"]
 
 
 def test_check_mode_on_an_empty_site_changes_nothing_and_foretells_all(template: Template) -> None:
@@ -469,12 +594,38 @@ def test_a_template_is_kept_while_containers_are_cloned_from_it(template: Templa
     before = template.stands()
     refused = failed(template.absent(), "in_use")
     assert all(name in refused["msg"] for name in clones)
-    changed = failed(template.run(images=["other:1"]), "in_use")
-    assert all(name in changed["msg"] for name in clones)
-    assert failed(template.run(check=True, images=["other:1"]), "in_use")["msg"] == changed["msg"]
     assert template.stands() == before
     for moid in clones.values():
         template.control(moid, "destroy")
+
+
+def test_force_removes_the_containers_first_and_no_container_of_another_owner(
+    template: Template, session: Session
+) -> None:
+    frozen = template.as_frozen(template.built())
+    folder = f"clones-{template.name}"
+    ours = clone_containers(session, template.lab, frozen, f"web-{template.name}", replicas=2, folder=folder)
+    theirs = clone_containers(session, template.lab, frozen, f"job-{template.name}", owner="blue", folder=folder)
+    before = template.stands()
+    refused = failed(template.absent(force=True), "in_use")
+    assert all(name in refused["msg"] for name in theirs)
+    assert not any(name in refused["msg"] for name in ours)
+    assert template.stands() == before
+    assert set(ours) <= set(template.lab.vms())
+    for moid in theirs.values():
+        template.control(moid, "destroy")
+    foretold = good(template.run(check=True, state="absent", force=True))
+    assert set(ours) <= set(template.lab.vms())
+    gone = good(template.absent(force=True))
+    assert actions(gone) == actions(foretold)
+    assert gone["diff"] == foretold["diff"]
+    assert [name for _, name in actions(gone)][:2] == sorted(ours, reverse=True)
+    assert not set(ours) & set(template.lab.vms())
+    assert template.vms() == {}
+
+
+def test_force_is_for_absent_alone(template: Template) -> None:
+    assert "absent" in failed(template.run(force=True), "invalid_option")["msg"]
 
 
 def test_a_template_is_kept_while_anybodys_disk_hangs_on_it(template: Template, session: Session) -> None:
@@ -497,8 +648,9 @@ def test_a_template_is_kept_while_anybodys_disk_hangs_on_it(template: Template, 
     state = wait_for_tasks(session, {"clone": task}, deadline=Deadline(SECONDS))["clone"]
     assert state.ok, state.fault
     assert isinstance(parent, disk)
-    refused = failed(template.absent(), "in_use")
-    assert name in refused["msg"]
+    for options in ({}, {"force": True}):
+        refused = failed(template.absent(**options), "in_use")
+        assert name in refused["msg"]
     assert len(template.vms()) == 3
     good(template.absent(hosts=[template.hosts[1]]))
     template.control(name, "destroy")
@@ -729,7 +881,7 @@ def test_an_archive_is_loaded_and_its_disk_is_gone(template: Template, tmp_path:
     assert not again["changed"]
     save_image(first, name="lab/one:2")
     foretold = good(template.run(check=True, image_archives=[str(first)]))
-    assert {action for action, _ in actions(foretold)} == {"rebuild"}
+    assert {action for action, _ in actions(foretold)} == {"renew", "remove"}
     assert "archives" in foretold["actions"][0]["reason"]
     good(template.absent())
     assert template.orphans() == []

@@ -12,7 +12,11 @@ from dataclasses import replace
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan_removal
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import claimed_vm, in_words
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import (
+    claimed_vm,
+    container_vms,
+    in_words,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.select import Selector, check_names, select
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.sight import Sight
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import Plan
@@ -24,6 +28,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress, silent
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import read_scope
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.privileges import check_privileges
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
@@ -46,6 +51,13 @@ def plan_absence(sight: Sight, selector: Selector, *, owner: str) -> Plan:
     check_names(chosen, names)
     errors = (*_foreign(sight, names), *_of_others(chosen, owner))
     return replace(plan_removal(vms=chosen, reason="it is to be absent"), errors=errors)
+
+
+def plan_clearing(session: Session, moids: Iterable[str], *, why: str) -> Plan:
+    """The removal of container VMs that are known by their managed object ids; what is none of ours is left out."""
+    wanted = tuple(moids)
+    found = container_vms(read_scope(session, vms=wanted)).ours if wanted else ()
+    return plan_removal(vms=found, reason=why)
 
 
 def copies(sight: Sight, selector: Selector) -> tuple[str, ...]:

@@ -53,7 +53,10 @@ KEY_APPLIED = PREFIX + "spec"
 KEY_LOG = PREFIX + "log"
 
 # A clone may inherit its source's extraConfig, marks included: what is a template's own is emptied in it.
-TEMPLATE_ONLY = tuple(PREFIX + name for name in ("generation", "host", "phase", "key", "agent", "speaks", "images"))
+TEMPLATE_ONLY = tuple(
+    PREFIX + name
+    for name in ("generation", "host", "phase", "key", "agent", "speaks", "images", "sequence", "cluster", "hosts")
+)
 _INHERITED = (KEY_PREPARE, KEY_LOGIN, KEY_FREEZE, KEY_KEY, KEY_STATUS, KEY_START, KEY_PEERS, KEY_VOLUMES)
 
 SLOTS = ("1", "2")

@@ -38,7 +38,10 @@ KEY_PHASE = "bonneville.phase"
 KEY_SEALING_KEY = "bonneville.key"
 KEY_SPEAKS = "bonneville.speaks"
 KEY_IMAGES = "bonneville.images"
+KEY_SEQUENCE = "bonneville.sequence"
 FROZEN = "frozen"
+# An older generation's VM that is kept for the disks that depend on it; a throw-away clone of a new one.
+_OUT_OF_SERVICE = ("retired", "trial")
 # An administrator's hardening setting with which no guest can report anything.
 _SETINFO_DISABLED = "isolation.tools.setinfo.disable"
 
@@ -48,6 +51,7 @@ class Seat:
     """A frozen template VM on a host in service: a place for containers.
 
     Memory is in MiB; ``images`` are ids by name; ``datastores`` are moids, the first one has the VM.
+    ``sequence`` counts the template's generations.
     """
 
     moid: str
@@ -65,6 +69,7 @@ class Seat:
     datastores: tuple[str, ...]
     vmx_path: str
     images: Mapping[str, str]
+    sequence: int = 0
 
     @property
     def swap_bytes(self) -> int:
@@ -127,12 +132,23 @@ def seats(scope: Scope, template: str) -> Seats:
     for vm in sorted(scope.vms, key=lambda one: (one.name, one.moid)):
         if not _is_template(vm) or _mark(vm, marks_of.KEY_TEMPLATE) != template:
             continue
+        if _mark(vm, KEY_PHASE) in _OUT_OF_SERVICE:
+            continue
         trouble = _trouble(vm, scope)
         if trouble:
             troubles.append(trouble)
         else:
             usable.append(_seat(vm, scope))
-    return Seats(template=template, usable=tuple(usable), troubles=tuple(troubles))
+    return Seats(template=template, usable=_in_service(usable), troubles=tuple(troubles))
+
+
+def _in_service(usable: Iterable[Seat]) -> tuple[Seat, ...]:
+    """On each host the oldest generation's: a newer one beside it was not tried out yet, and takes over when it was."""
+    known = tuple(usable)
+    oldest: dict[str, int] = {}
+    for seat in known:
+        oldest[seat.host] = min(seat.sequence, oldest.get(seat.host, seat.sequence))
+    return tuple(seat for seat in known if seat.sequence == oldest[seat.host])
 
 
 def check_size(name: str, spec: ContainerSpec, places: Seats) -> None:
@@ -249,6 +265,7 @@ def _seat(vm: VmFacts, scope: Scope) -> Seat:
         datastores=vm.datastores,
         vmx_path=vm.vmx_path,
         images=_images(_mark(vm, KEY_IMAGES)),
+        sequence=int(number) if (number := _mark(vm, KEY_SEQUENCE)).isdigit() else 0,
     )
 
 

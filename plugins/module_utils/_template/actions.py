@@ -31,7 +31,13 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again 
     passes,
     pause_after,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import (
+    CloneRequest,
+    full_clone,
+    instant_clone_spec,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import read
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import read_hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
@@ -65,20 +71,32 @@ class Actions:
         extra_config: Mapping[str, str],
     ) -> Waiting:
         """An independent, powered-off copy; its managed object id is sent back. All places are managed object ids."""
-        spec = vim.vm.CloneSpec(
-            location=vim.vm.RelocateSpec(
-                host=self._session.managed("HostSystem", host),
-                pool=self._session.managed("ResourcePool", pool),
-                datastore=self._session.managed("Datastore", datastore),
-            ),
-            powerOn=False,
-            template=False,
-            config=vim.vm.ConfigSpec(uuid=bios_uuid, extraConfig=extra(extra_config).extraConfig),
-        )
         what = "Cannot clone to make the template VM"
-        parent = self._session.managed("Folder", folder)
-        clone = self._session.managed("VirtualMachine", source).CloneVM_Task
-        made = yield from _done(lambda: clone(folder=parent, name=name, spec=spec), what=what, obj=name, twice=False)
+        config = extra(extra_config)
+        config.uuid = bios_uuid
+
+        def begin() -> Any:
+            return full_clone(
+                self._session,
+                source=source,
+                name=name,
+                folder=folder,
+                pool=pool,
+                host=host,
+                datastore=datastore,
+                config=config,
+            )
+
+        made = yield from _done(begin, what=what, obj=name, twice=False)
+        return str(made._moId)
+
+    def instant_clone(self, request: CloneRequest) -> Waiting:
+        """A running clone of a frozen VM; its managed object id is sent back."""
+        what = "Cannot clone a throw-away container from the template VM"
+        hardware = read_hardware(self._session, [request.source])[request.source]
+        spec = instant_clone_spec(request, hardware)
+        clone = self._session.managed("VirtualMachine", request.source).InstantClone_Task
+        made = yield from _done(lambda: clone(spec=spec), what=what, obj=request.name, twice=False)
         return str(made._moId)
 
     def reconfigure(self, moid: str, name: str, config: Any) -> Waiting:

@@ -36,8 +36,9 @@ class Host:
 class TemplateVm:
     """A VM with genuine template marks.
 
-    ``host`` is where it is now, ``marks.host`` where it belongs; ``directory``
-    reads ``[datastore] folder``, ``datastores`` are managed object ids. ``priming`` is
+    ``host`` is where it is now, ``marks.host`` where it belongs; ``host_trouble``
+    says why the host that it is on is out of service. ``directory`` reads
+    ``[datastore] folder``, ``datastores`` are managed object ids. ``priming`` is
     True while the guest's order is to fetch images, hence while a registry
     login may be in its memory. ``freeze_order`` names the boot that was told to
     freeze. ``status`` is the agent's last word about this generation; None when
@@ -52,6 +53,7 @@ class TemplateVm:
     frozen: bool
     instance_uuid: str
     marks: Marks
+    host_trouble: str = ""
     directory: str = ""
     datastores: tuple[str, ...] = ()
     priming: bool = False
@@ -63,6 +65,16 @@ class TemplateVm:
     def failed(self) -> bool:
         """Whether the agent gave up; only a boot makes it try again."""
         return self.status is not None and self.status.phase == "failed"
+
+    @property
+    def retired(self) -> bool:
+        """Whether a newer generation took over, and this one is kept for the disks that depend on it."""
+        return self.marks.phase == marks_of.RETIRED
+
+    @property
+    def trial(self) -> bool:
+        """Whether it is a throw-away clone that an interrupted run left behind."""
+        return self.marks.phase == marks_of.TRIAL
 
     @property
     def told(self) -> bool:
@@ -88,6 +100,7 @@ def vm_from(
     name: str,
     host: str,
     host_name: str,
+    host_trouble: str = "",
     power: str,
     frozen: bool,
     instance_uuid: str,
@@ -105,6 +118,7 @@ def vm_from(
         name=name,
         host=host,
         host_name=host_name,
+        host_trouble=host_trouble,
         power=power,
         frozen=frozen,
         instance_uuid=instance_uuid,

@@ -7,7 +7,11 @@
 from __future__ import annotations
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import ArgSpec
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import DEFAULT_FOLDER
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import (
+    ALWAYS,
+    DEFAULT_FOLDER,
+    MISSING,
+)
 
 _TEXT = {"type": "str"}
 _TEXTS = {"type": "list", "elements": "str"}
@@ -36,8 +40,11 @@ TEMPLATE = ArgSpec(
         **dict.fromkeys(("cpus", "memory_mb", "memory_reservation_mb", "disk_gb"), _NUMBER),
         **dict.fromkeys(("hosts", "images", "insecure_registries", "registry_mirrors", "no_proxy"), _TEXTS),
         **dict.fromkeys(("dns", "dns_search", "ntp", "packages"), _TEXTS),
+        "pull": {"type": "str", "choices": [ALWAYS, MISSING], "default": ALWAYS},
         "image_archives": {"type": "list", "elements": "path"},
         "registry_logins": {"type": "list", "elements": "dict", "options": _LOGIN},
+        "force": {"type": "bool", "default": False},
+        "owner": {"type": "str", "default": ""},
         "timeout": {"type": "int", "default": 3600},
     },
     mutually_exclusive=(("cluster", "hosts"),),

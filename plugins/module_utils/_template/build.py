@@ -23,7 +23,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import bundle, protocol, sealing
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import ON, Host
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import ON, Host, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import (
     Hardware,
     extra,
@@ -37,10 +37,12 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan 
     IMPORT,
     MOVE,
     REFREEZE,
-    REMOVE,
+    VERIFY,
     Step,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Login, TemplateSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.switch import Switch
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.trial import Trials
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits import (
     Flow,
     OthersDid,
@@ -66,6 +68,7 @@ class Site:
     """Where template VMs are made. ``datacenter`` is an inventory path.
 
     ``pools`` has each host's root resource pool, by the host's managed object id.
+    ``cluster`` and ``hosts`` are what the template is for.
     """
 
     folder: Folder
@@ -75,6 +78,8 @@ class Site:
     pools: Mapping[str, str]
     ova: Ova | None = None
     source_vm: str = ""
+    cluster: str = ""
+    hosts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +100,7 @@ class Builder:
         session: Session,
         *,
         spec: TemplateSpec,
+        sequence: int,
         site: Site,
         logins: tuple[Login, ...],
         deadline: Deadline,
@@ -103,6 +109,7 @@ class Builder:
         self._session = session
         self._actions = Actions(session)
         self._spec = spec
+        self._sequence = sequence
         self._site = site
         self._logins = logins
         self._deadline = deadline
@@ -110,41 +117,63 @@ class Builder:
         self._disks = ArchiveDisks(
             session, self._actions, datacenter=site.datacenter, archives=spec.archives, progress=progress
         )
+        self._trials = Trials(
+            session, self._actions, folder=site.folder.moid, pools=site.pools, datastore=site.datastore.name
+        )
         self._began = time.monotonic()
         self._donor: Work | None = None
         self._donor_failed: BonnevilleError | None = None
         self._to_clone: set[str] = set()
+        self._switch = self._switch_of(())
         self.milestones: dict[str, dict[str, float]] = {}
+
+    @property
+    def retired(self) -> Mapping[str, tuple[str, ...]]:
+        """Of VMs that had to be kept: the names of the VMs that depend on them, by the steps' keys."""
+        return self._switch.retired
 
     def flows(self, steps: tuple[Step, ...]) -> dict[str, Flow]:
         """The work of each step, by its key."""
         self._to_clone = {step.name for step in steps if step.makes == CLONE}
+        self._switch = self._switch_of(steps)
         return {step.key: self._flow(step) for step in steps}
 
+    def _switch_of(self, steps: tuple[Step, ...]) -> Switch:
+        return Switch(self._session, self._actions, steps, destroy=self._destroy, progress=self._progress)
+
     def _flow(self, step: Step) -> Flow:
+        failed: BonnevilleError | None = None
         try:
-            yield from self._carry_out(step)
+            yield from self._switch.put_aside(step) if step.aside else self._carry_out(step)
         except BonnevilleError as error:
+            failed = error
             if step.donor and self._donor is None:
                 self._donor_failed = error
             raise
         finally:
             self._to_clone.discard(step.name)
+            self._switch.ended(step, failed)
 
     def _carry_out(self, step: Step) -> Flow:
         if step.destroys:
-            yield from self._actions.destroy(step.destroys.moid, step.destroys.name, power=step.destroys.power)
-            self._disks.sweep(step.destroys)
-            self._progress(f"{step.destroys.name}: removed")
-            if step.action == REMOVE:
-                return
+            yield from self._destroy(step.destroys)
         work: Work = yield from self._obtain(step)
         if step.donor:
             self._donor = work
             yield OthersDid(find=lambda: not self._to_clone)
-        if step.action != FREEZE:
-            yield from self._boot(work)
-        yield from self._freeze(work)
+        if step.action != VERIFY:
+            if step.action != FREEZE:
+                yield from self._boot(work)
+            work = yield from self._freeze(work)
+        if step.trial:
+            yield from self._trials.run(work.moid, work.name, host=work.host.moid, marks=work.marks)
+            self._reached(work.name, "verified")
+            self._progress(f"{work.name}: verified")
+
+    def _destroy(self, vm: TemplateVm) -> Waiting:
+        yield from self._actions.destroy(vm.moid, vm.name, power=vm.power)
+        self._disks.sweep(vm)
+        self._progress(f"{vm.name}: removed")
 
     def _obtain(self, step: Step) -> Waiting:
         """The step's VM, holding the images; powered off, but for FREEZE."""
@@ -154,7 +183,7 @@ class Builder:
             donor: Work | BonnevilleError = yield OthersDid(find=lambda: self._donor or self._donor_failed)
             if isinstance(donor, BonnevilleError):
                 raise donor
-            marks = replace(donor.marks, host=step.host.moid, bios_uuid=self._bios_uuid(step.host))
+            marks = self._marks(step.host, phase=donor.marks.phase, images=donor.marks.images)
             work: Work = yield from self._full_clone(step, source=donor.moid, marks=marks)
             self._to_clone.discard(step.name)
             self._reached(step.name, "cloned")
@@ -162,7 +191,8 @@ class Builder:
         vm = step.vm
         if vm is None:
             raise AssertionError("this step comes after the VM was made")
-        work = Work(moid=vm.moid, name=vm.name, host=step.host, marks=vm.marks)
+        marks = replace(vm.marks, cluster=self._site.cluster, hosts=self._site.hosts)
+        work = Work(moid=vm.moid, name=vm.name, host=step.host, marks=marks)
         if step.action in (REFREEZE, MOVE):
             yield from self._actions.switch_off(vm)
         if step.action == MOVE:
@@ -174,14 +204,7 @@ class Builder:
     # Making ------------------------------------------------------------------
 
     def _make_first(self, step: Step) -> Waiting:
-        marks = Marks(
-            template=self._spec.name,
-            generation=self._spec.generation,
-            host=step.host.moid,
-            phase=marks_of.IMPORTING,
-            bios_uuid=self._bios_uuid(step.host),
-            spec=self._spec.canonical(),
-        )
+        marks = self._marks(step.host, phase=marks_of.IMPORTING)
         if self._site.ova:
             self._progress(f"{step.name}: importing {self._site.ova.path}")
             moid = import_ova(
@@ -289,9 +312,8 @@ class Builder:
             speaks=status.speaks,
             images=images or work.marks.images,
         )
-        yield from self._actions.reconfigure(
-            work.moid, work.name, extra({**marks.encode(), protocol.KEY_FREEZE: status.boot})
-        )
+        order = {**marks.encode(), protocol.KEY_FREEZE: status.boot}
+        yield from self._actions.reconfigure(work.moid, work.name, extra(order))
         yield VmShows(
             moid=work.moid,
             name=work.name,
@@ -301,6 +323,7 @@ class Builder:
         )
         self._reached(work.name, "frozen")
         self._progress(f"{work.name}: frozen")
+        return replace(work, marks=marks)
 
     # Single actions ------------------------------------------------------------
 
@@ -343,12 +366,24 @@ class Builder:
             template_uuid=hardware.instance_uuid,
         ).encode()
 
-    def _bios_uuid(self, host: Host) -> str:
-        return marks_of.bios_uuid(
-            vcenter=self._session.instance_uuid,
+    def _marks(self, host: Host, *, phase: str, images: tuple[Image, ...] = ()) -> Marks:
+        return Marks(
             template=self._spec.name,
-            host=host.moid,
             generation=self._spec.generation,
+            host=host.moid,
+            phase=phase,
+            bios_uuid=marks_of.bios_uuid(
+                vcenter=self._session.instance_uuid,
+                template=self._spec.name,
+                host=host.moid,
+                generation=self._spec.generation,
+                sequence=self._sequence,
+            ),
+            spec=self._spec.canonical(),
+            images=images,
+            sequence=self._sequence,
+            cluster=self._site.cluster,
+            hosts=self._site.hosts,
         )
 
     def _annotation(self, host: Host) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.templates import TEMPLATE_FOLDER
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.settings import (
     SettingsRequest,
@@ -21,7 +22,10 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec 
 PRESENT = "present"
 ABSENT = "absent"
 PARKED = "parked"
-DEFAULT_FOLDER = "bonneville-templates"
+# Whether registries are asked for images that a template holds.
+ALWAYS = "always"
+MISSING = "missing"
+DEFAULT_FOLDER = TEMPLATE_FOLDER
 
 # What vSphere or Photon OS takes, at the least; memory of a VM comes in steps of 4 MiB.
 _LEAST = {"cpus": 1, "memory_mb": 256, "memory_reservation_mb": 0, "disk_gb": 1, "timeout": 1}
@@ -51,10 +55,13 @@ class Request:
     memory_reservation_mb: int | None = None
     disk_gb: int | None = None
     images: tuple[str, ...] = ()
+    pull: str = ALWAYS
     archives: tuple[str, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     logins: tuple[Login, ...] = ()
     settings: SettingsRequest = field(default_factory=SettingsRequest)
+    force: bool = False
+    owner: str = ""
     timeout: int = 3600
 
 
@@ -78,16 +85,26 @@ def request_from(params: Mapping[str, Any]) -> Request:
         memory_reservation_mb=params["memory_reservation_mb"],
         disk_gb=params["disk_gb"],
         images=check_images(params["images"] or ()),
+        pull=params["pull"],
         archives=tuple(params["image_archives"] or ()),
         insecure_registries=tuple(params["insecure_registries"] or ()),
         logins=tuple(Login(**login) for login in params["registry_logins"] or ()),
         settings=read_settings(params),
+        force=params["force"],
+        owner=params["owner"],
         timeout=params["timeout"],
     )
     for option, least in _LEAST.items():
         _check_least(option, params[option], least)
     _check_memory(request)
     _check_filled(request, params)
+    if params["force"] and request.state != ABSENT:
+        raise InvalidOption(
+            "Cannot use the option",
+            obj="force",
+            why=f"it removes containers, which state {request.state} never does",
+            next_step="Leave it out, or set state to absent",
+        )
     _check_once("registry_logins", (login.server for login in request.logins))
     return request
 

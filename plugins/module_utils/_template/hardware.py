@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, TemplateUnusable
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import option_values
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 
 LOG_FILE = "container.log"
@@ -117,19 +118,15 @@ def settle(
         *_nic(hardware.devices, name=name, backing=nic_backing),
     ]
     wanted = {**SETTINGS, **extra_config}
-    config.extraConfig = [
-        vim.option.OptionValue(key=key, value=value)
-        for key, value in wanted.items()
-        if hardware.extra_config.get(key, "") != value
-    ]
+    config.extraConfig = option_values(
+        {key: value for key, value in wanted.items() if hardware.extra_config.get(key, "") != value}
+    )
     return config
 
 
 def extra(values: Mapping[str, str]) -> Any:
     """The ConfigSpec that sets only these extraConfig values; an empty one removes its key."""
-    return vim.vm.ConfigSpec(
-        extraConfig=[vim.option.OptionValue(key=key, value=value) for key, value in values.items()]
-    )
+    return vim.vm.ConfigSpec(extraConfig=option_values(values))
 
 
 def _removals(devices: Iterable[Any]) -> Iterable[Any]:

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import TemplateVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents, names
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import Request
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.survey import Survey, survey
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.tell import state_of
@@ -46,11 +46,10 @@ def look(session: Session, request: Request) -> list[dict[str, Any]]:
     if not vms:
         return []
     facts = _facts(session, vms)
-    clones = find_dependents(session, vms)
-    names = sorted({vm.marks.template for vm in vms})
+    clones = names(find_dependents(session, vms))
     return [
         _template(name, [vm for vm in vms if vm.marks.template == name], seen=seen, facts=facts, clones=clones)
-        for name in names
+        for name in sorted({vm.marks.template for vm in vms})
     ]
 
 
@@ -108,6 +107,9 @@ def _host(vm: TemplateVm, facts: Facts, clones: tuple[str, ...]) -> dict[str, An
 
 def _warnings(vms: list[TemplateVm]) -> Iterator[str]:
     for vm in vms:
+        if vm.retired:
+            yield f"{vm.name} is of an older generation, and kept for the disks that depend on it"
+            continue
         if state_of(vm) != "frozen":
             yield f"{vm.name} is {state_of(vm)}: nothing can be cloned from it"
         elif vm.host != vm.marks.host:
@@ -115,12 +117,12 @@ def _warnings(vms: list[TemplateVm]) -> Iterator[str]:
         low, high = vm.marks.speaks
         if vm.marks.phase == marks_of.FROZEN and not (low <= protocol.SPEAKS[1] and protocol.SPEAKS[0] <= high):
             yield f"{vm.name} has agent {vm.marks.agent}, which speaks no protocol of this collection: build it anew"
-    if len({vm.marks.generation for vm in vms}) > 1:
+    if len({vm.marks.generation for vm in vms if not vm.retired}) > 1:
         yield "the template VMs are of more than one generation"
 
 
 def _without(vms: list[TemplateVm], seen: Survey) -> Iterator[str]:
-    having = {vm.host for vm in vms}
+    having = {vm.host for vm in vms if not vm.retired}
     for host in seen.hosts:
         if host.moid not in having:
             yield f"host {host.name} has no template VM" + (f"; {host.trouble}" if host.trouble else "")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
@@ -23,12 +23,15 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import driver, tell
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.build import Builder, Site
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents, names
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import ABSENT, PARKED, Request
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import PARKING, REMOVAL, needed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     IMPORT,
     MOVE,
+    REMOVE,
+    RETIRE,
+    VERIFY,
     Plan,
     Step,
     plan_absent,
@@ -61,12 +64,16 @@ _AFTERWARDS_SECONDS = 90.0
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """What was asked, what stands, and what is to be done. ``wanted`` is there where the template is to stand."""
+    """What was asked, what stands, and what is to be done. ``wanted`` is there where the template is to stand.
+
+    ``to_clear`` are the managed object ids of container VMs that have to be removed before, with ``force``.
+    """
 
     request: Request
     seen: Survey
     plan: Plan
     wanted: Wanted | None = None
+    to_clear: tuple[str, ...] = ()
 
     @property
     def spec(self) -> TemplateSpec | None:
@@ -77,10 +84,12 @@ class Job:
 class Done:
     """What came of a job: what stands afterwards (as far as it could be read), failures by the steps' keys.
 
-    ``milestones`` are seconds since the work began, by VM and by what was reached.
+    ``steps`` are the plan's, as they were done. ``milestones`` are seconds since the work began, by VM and by what
+    was reached.
     """
 
     seen: Survey
+    steps: tuple[Step, ...] = ()
     errors: Mapping[str, BonnevilleError] = field(default_factory=dict)
     milestones: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
@@ -96,10 +105,12 @@ def prepare(session: Session, request: Request, sources: Sources) -> Job:
         wanted = resolve(session, request, sources=sources, seen=seen)
         job = Job(request=request, seen=seen, plan=_plan_present(wanted, seen, {}), wanted=wanted)
         _check(job, wanted)
-    if job.plan.destroyed and not job.plan.errors:
-        dependents = find_dependents(session, job.plan.destroyed)
-        plan = _plan_present(job.wanted, seen, dependents) if job.wanted else _plan_absent(request, seen, dependents)
-        job = Job(request=request, seen=seen, plan=plan, wanted=job.wanted)
+    if job.plan.doomed and not job.plan.errors:
+        found = find_dependents(session, job.plan.doomed)
+        to_clear = {one.moid for ones in found.values() for one in ones if request.force and one.owner == request.owner}
+        needed = names({moid: [one for one in ones if one.moid not in to_clear] for moid, ones in found.items()})
+        plan = _plan_present(job.wanted, seen, needed) if job.wanted else _plan_absent(request, seen, needed)
+        job = Job(request=request, seen=seen, plan=plan, wanted=job.wanted, to_clear=tuple(sorted(to_clear)))
     if job.plan.errors:
         raise _as_one(f"Nothing was done for template '{request.name}'", job.plan.errors)
     _check_privileges(session, job)
@@ -122,6 +133,7 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
     builder = Builder(
         session,
         spec=job.wanted.spec,
+        sequence=job.plan.sequence,
         site=Site(
             folder=folder,
             datastore=job.wanted.datastore,
@@ -130,6 +142,8 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
             pools=job.seen.pools,
             ova=job.wanted.sources.ova,
             source_vm=job.wanted.source_vm.moid if job.wanted.source_vm else "",
+            cluster=job.seen.cluster,
+            hosts=tuple(sorted(host.moid for host in job.seen.hosts)),
         ),
         logins=job.request.logins,
         deadline=deadline,
@@ -145,7 +159,8 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
             raise
     if seen is not job.seen:
         errors = {**_unfinished(job, job.wanted, seen), **errors}
-    return Done(seen=seen, errors=errors, milestones=builder.milestones)
+    steps = tuple(_as_done(step, builder.retired) for step in job.plan.steps)
+    return Done(seen=seen, steps=steps, errors=errors, milestones=builder.milestones)
 
 
 def failure(job: Job, done: Done) -> BonnevilleError | None:
@@ -170,7 +185,7 @@ def outcome(job: Job, done: Done | None = None) -> dict[str, Any]:
     return tell.template(
         name=job.request.name,
         spec=job.spec,
-        steps=job.plan.steps,
+        steps=(done.steps if done else ()) or job.plan.steps,
         vms=(done or job).seen.vms,
         milestones=done.milestones if done else {},
     )
@@ -183,7 +198,14 @@ def _outline(seen: Survey) -> set[tuple[Any, ...]]:
 def _plan_present(wanted: Wanted | None, seen: Survey, dependents: Mapping[str, tuple[str, ...]]) -> Plan:
     if wanted is None:
         raise AssertionError("a template that shall be has a spec")
-    return plan_present(spec=wanted.spec, hosts=seen.hosts, vms=seen.vms, foreign=seen.foreign, dependents=dependents)
+    return plan_present(
+        spec=wanted.spec,
+        hosts=seen.hosts,
+        vms=seen.vms,
+        foreign=seen.foreign,
+        dependents=dependents,
+        cluster=seen.cluster,
+    )
 
 
 def _plan_absent(request: Request, seen: Survey, dependents: Mapping[str, tuple[str, ...]]) -> Plan:
@@ -230,12 +252,16 @@ def _check_privileges(session: Session, job: Job) -> None:
 def _put_away(session: Session, job: Job, deadline: Deadline) -> Done:
     """Park or remove the VMs."""
     actions = Actions(session)
-    flows = {
-        step.key: actions.destroy(vm.moid, vm.name, power=vm.power) if step.destroys else actions.switch_off(vm)
-        for step in job.plan.work
-        if (vm := step.vm)
-    }
-    errors = driver.run(session, flows, deadline=deadline)
+    # A clone that a run left behind goes before the VM that its disks hang on.
+    left = [step for step in job.plan.work if step.vm and step.vm.trial]
+    errors: dict[str, BonnevilleError] = {}
+    for steps in (left, [step for step in job.plan.work if step not in left]):
+        flows = {
+            step.key: actions.destroy(vm.moid, vm.name, power=vm.power) if step.destroys else actions.switch_off(vm)
+            for step in steps
+            if (vm := step.vm)
+        }
+        errors |= driver.run(session, flows, deadline=deadline) if flows else {}
     seen = job.seen
     if (errors or job.request.state == PARKED) and seen.folder:
         with suppress(BonnevilleError):
@@ -245,7 +271,8 @@ def _put_away(session: Session, job: Job, deadline: Deadline) -> Done:
 
 def _unfinished(job: Job, wanted: Wanted, seen: Survey) -> dict[str, BonnevilleError]:
     """Steps whose VM does not stand as wanted although nothing failed: someone was at it meanwhile."""
-    again: dict[str, Step] = {step.host.moid: step for step in _plan_present(wanted, seen, {}).work}
+    left = _plan_present(wanted, seen, {}).work
+    again = {step.host.moid: step for step in left if not step.aside and step.action != VERIFY}
     return {
         step.key: TemplateUnusable(
             "The template VM does not stay as it was made",
@@ -255,8 +282,16 @@ def _unfinished(job: Job, wanted: Wanted, seen: Survey) -> dict[str, BonnevilleE
             details={"vm": step.name, "host": step.host.name},
         )
         for step in job.plan.work
-        if step.host.moid in again
+        if step.host.moid in again and not step.aside
     }
+
+
+def _as_done(step: Step, retired: Mapping[str, tuple[str, ...]]) -> Step:
+    """A VM that was to go, and that a disk came to depend on meanwhile, is kept; one that was to be kept may go."""
+    if not step.after_switch:
+        return step
+    clones = retired.get(step.key, ())
+    return replace(step, action=RETIRE if clones else REMOVE, clones=clones)
 
 
 def _as_one(what: str, errors: Iterable[BonnevilleError]) -> BonnevilleError:

@@ -32,12 +32,19 @@ KEY_AGENT = "bonneville.agent"
 KEY_SPEAKS = "bonneville.speaks"
 KEY_IMAGES = "bonneville.images"
 KEY_SPEC = "bonneville.spec"
+KEY_SEQUENCE = "bonneville.sequence"
+KEY_CLUSTER = "bonneville.cluster"
+KEY_HOSTS = "bonneville.hosts"
 
 # How far a build came. ``primed``: the images are in its disk. ``frozen``: all marks are
 # recorded and the guest was told to freeze; whether it did is the VM's own property.
 IMPORTING = "importing"
 PRIMED = "primed"
 FROZEN = "frozen"
+# A newer generation took over; the VM is off, and stays while other disks depend on its own.
+RETIRED = "retired"
+# No template VM but a throw-away clone of one, by which a new generation is tried out.
+TRIAL = "trial"
 
 _NAMESPACE = uuid.uuid5(uuid.NAMESPACE_URL, "https://github.com/bonneville/vsphere#template")
 
@@ -57,6 +64,9 @@ class Marks:
 
     ``host`` is the managed object id of the ESXi host that the VM was made for,
     ``key`` base64 of the sealing key's SubjectPublicKeyInfo, empty before ``frozen``.
+    ``sequence`` counts the template's generations: of two VMs of a host the higher
+    one is newer. ``cluster`` and ``hosts`` are the managed object ids that the
+    template was for when this VM was made.
     """
 
     template: str
@@ -69,6 +79,9 @@ class Marks:
     agent: str = ""
     speaks: tuple[int, int] = (0, 0)
     images: tuple[Image, ...] = ()
+    sequence: int = 1
+    cluster: str = ""
+    hosts: tuple[str, ...] = ()
 
     def encode(self) -> dict[str, str]:
         """As extraConfig; a key that does not apply yet is written empty, which removes it."""
@@ -86,6 +99,9 @@ class Marks:
             KEY_AGENT: self.agent,
             KEY_SPEAKS: f"{self.speaks[0]}-{self.speaks[1]}" if any(self.speaks) else "",
             KEY_IMAGES: json.dumps(images, separators=(",", ":")) if images else "",
+            KEY_SEQUENCE: str(self.sequence),
+            KEY_CLUSTER: self.cluster,
+            KEY_HOSTS: " ".join(self.hosts),
         }
 
 
@@ -107,12 +123,21 @@ def decode(extra_config: Mapping[str, str], *, bios_uuid: str) -> Marks | None:
         agent=extra_config.get(KEY_AGENT, ""),
         speaks=_range(extra_config.get(KEY_SPEAKS, "")),
         images=tuple(_images(extra_config.get(KEY_IMAGES, ""))),
+        sequence=sequence_of(extra_config),
+        cluster=extra_config.get(KEY_CLUSTER, ""),
+        hosts=tuple(extra_config.get(KEY_HOSTS, "").split()),
     )
 
 
-def bios_uuid(*, vcenter: str, template: str, host: str, generation: str) -> str:
+def sequence_of(extra_config: Mapping[str, str]) -> int:
+    """Which generation in a row a template VM is; 0 where it does not say."""
+    text = extra_config.get(KEY_SEQUENCE, "")
+    return int(text) if text.isdigit() else 0
+
+
+def bios_uuid(*, vcenter: str, template: str, host: str, generation: str, sequence: int = 1) -> str:
     """The biosUuid chosen for a template VM, so that it can be found wherever it was moved."""
-    return str(uuid.uuid5(_NAMESPACE, f"{vcenter}/template/{template}/{host}/{generation}"))
+    return str(uuid.uuid5(_NAMESPACE, f"{vcenter}/template/{template}/{host}/{generation}/{sequence}"))
 
 
 def spec_document(marks: Marks) -> dict[str, Any]:

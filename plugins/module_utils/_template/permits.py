@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import IMPORT, MOVE, REMOVE, Step
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import IMPORT, MOVE, Step
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 
 _VM = "VirtualMachine"
@@ -30,8 +30,8 @@ class Permits:
 def needed(steps: Iterable[Step], spec: TemplateSpec) -> Permits:
     """What vSphere's documents ask for the work of these steps."""
     work = tuple(steps)
-    making = [step for step in work if step.makes]
-    changing = [step for step in work if step.action != REMOVE]
+    making = [step for step in work if step.makes or step.trial]
+    changing = [step for step in work if not step.aside]
     importing = any(step.makes == IMPORT for step in work)
     folder: list[str] = []
     if changing:
@@ -43,7 +43,7 @@ def needed(steps: Iterable[Step], spec: TemplateSpec) -> Permits:
         folder += [f"{_VM}.Config.AddRemoveDevice", f"{_VM}.Config.Annotation"]
     if importing:
         folder += _of_spec(spec)
-    if any(step.destroys for step in work):
+    if any(step.destroys or step.aside for step in work):
         folder += REMOVAL
     pool = ["Resource.AssignVMToPool"] if making else []
     pool += ["VApp.Import"] if importing and spec.source.kind == "ova" else []

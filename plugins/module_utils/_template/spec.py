@@ -59,7 +59,7 @@ class Login:
 
 @dataclass(frozen=True, kw_only=True)
 class TemplateSpec:
-    """A template as asked for. Sizes of None are the source's own."""
+    """A template as asked for. Sizes of None are the source's own; ``digests`` are the registries', by image."""
 
     name: str
     source: Source
@@ -70,6 +70,7 @@ class TemplateSpec:
     memory_reservation_mb: int | None = None
     disk_gb: int | None = None
     images: tuple[str, ...] = ()
+    digests: tuple[tuple[str, str], ...] = ()
     archives: tuple[Archive, ...] = ()
     insecure_registries: tuple[str, ...] = ()
     bridge_cidr: str = ""
@@ -78,8 +79,10 @@ class TemplateSpec:
     def document(self) -> dict[str, Any]:
         """What the generation is made of, as it stands in the marks: sorted, no paths, no secrets."""
         document = asdict(self)
-        for part in ("name", "settings", *(() if self.bridge_cidr else ("bridge_cidr",))):
+        for part in ("name", "settings", "digests", *(() if self.bridge_cidr else ("bridge_cidr",))):
             del document[part]
+        if self.digests:
+            document["digests"] = dict(self.digests)
         document.update(settings_document(self.settings))
         document["recipe"] = RECIPE
         document["source"] = {"kind": self.source.kind, "fingerprint": self.source.fingerprint}

@@ -20,10 +20,13 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actua
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.archive import check_archive, read_archive
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import (
+    ALWAYS,
     DEFAULT_FOLDER,
     PRESENT,
     Request,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import pinned
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.registry import Told, ask
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.settings import load, registry_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive, Source, TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import (
@@ -59,7 +62,8 @@ class Survey:
     """What stands. ``foreign`` are names of VMs in the folder that are not ours.
 
     ``folder`` is None where it is still to be made. ``facts`` and ``pools`` (the
-    root resource pool) are by a host's managed object id.
+    root resource pool) are by a host's managed object id. ``cluster`` is one as
+    well, empty where single hosts are named.
     """
 
     datacenter: Datacenter
@@ -69,15 +73,17 @@ class Survey:
     foreign: tuple[str, ...]
     facts: Mapping[str, HostFacts] = field(default_factory=dict, repr=False)
     pools: Mapping[str, str] = field(default_factory=dict)
+    cluster: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What the controller itself has to offer."""
+    """What the controller itself has to offer, and what registries told it."""
 
     ova: Ova | None = None
     archives: tuple[Archive, ...] = ()
     settings: Settings = field(default_factory=Settings)
+    registry: Told = field(default_factory=Told)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,15 +98,20 @@ class Wanted:
 
 
 def read_sources(request: Request) -> Sources:
-    """Read the OVA, which needs its EULA accepted, image archives and files. Needs no vCenter to find them wanting."""
+    """Read the OVA, which needs its EULA accepted, image archives and files, and ask the registries.
+
+    Needs no vCenter to find them wanting.
+    """
     if request.state != PRESENT:
         return Sources()
     archives = {archive.sha256: archive for archive in map(read_archive, request.archives)}
     registries = {*map(registry_of, request.images), *(login.server for login in request.logins)}
     settings = load(request.settings, registries)
-    return Sources(
-        ova=_read_ova(request) if request.ova else None, archives=tuple(archives.values()), settings=settings
-    )
+    ova = _read_ova(request) if request.ova else None
+    told = Told()
+    if request.pull == ALWAYS:
+        told = ask(request.images, settings=settings, insecure=request.insecure_registries, logins=request.logins)
+    return Sources(ova=ova, archives=tuple(archives.values()), settings=settings, registry=told)
 
 
 def _read_ova(request: Request) -> Ova:
@@ -156,6 +167,7 @@ def survey(session: Session, request: Request) -> Survey:
         foreign=foreign,
         facts=facts,
         pools={host.moid: computes[host.compute].pool for host in facts.values()},
+        cluster=next(iter(computes)) if request.cluster else "",
     )
 
 
@@ -191,6 +203,7 @@ def resolve(session: Session, request: Request, *, sources: Sources, seen: Surve
         bridge_cidr=request.settings.bridge_cidr,
         settings=sources.settings,
     )
+    spec = pinned(spec, seen.vms, sources.registry.digests)
     return Wanted(spec=spec, network=network, datastore=datastore, sources=sources, source_vm=source_vm)
 
 
@@ -199,7 +212,10 @@ def template_vms(scope: Scope) -> tuple[tuple[TemplateVm, ...], tuple[str, ...]]
     found: list[TemplateVm] = []
     others: list[str] = []
     for facts in scope.vms:
-        vm = as_template_vm(facts, host_name=scope.host_name(facts.host))
+        host = scope.hosts.get(facts.host)
+        vm = as_template_vm(
+            facts, host_name=scope.host_name(facts.host), host_trouble=host.trouble if host else "its host is unknown"
+        )
         if vm:
             found.append(vm)
         else:
@@ -207,12 +223,13 @@ def template_vms(scope: Scope) -> tuple[tuple[TemplateVm, ...], tuple[str, ...]]
     return tuple(found), tuple(others)
 
 
-def as_template_vm(facts: VmFacts, *, host_name: str) -> TemplateVm | None:
+def as_template_vm(facts: VmFacts, *, host_name: str, host_trouble: str = "") -> TemplateVm | None:
     return vm_from(
         moid=facts.moid,
         name=facts.name,
         host=facts.host,
         host_name=host_name,
+        host_trouble=host_trouble,
         power=facts.power,
         frozen=facts.frozen,
         instance_uuid=facts.instance_uuid,

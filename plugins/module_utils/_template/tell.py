@@ -6,23 +6,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, SUSPENDED, TemplateVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import moved_images
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
+    KEEP,
     PARK,
     REBUILD,
-    REMOVE,
+    RENEW,
+    RETIRE,
     SKIP,
     UNCHANGED,
     Step,
     changed_options,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
+
+_AFTERWARDS = {PARK: "powered off", RETIRE: "retired"}
 
 
 def actions(steps: Iterable[Step]) -> list[dict[str, Any]]:
@@ -35,20 +40,23 @@ def actions_after_failure(steps: Iterable[Step], errors: Mapping[str, Bonneville
     return [{**step.document(), "failed": errors[step.key].message if step.key in errors else ""} for step in steps]
 
 
-def difference(steps: Iterable[Step], spec: TemplateSpec | None) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Before and after of the VMs, by name; a rebuild names the options that it is for. ``spec`` is None at the end."""
+def difference(steps: Sequence[Step], spec: TemplateSpec | None) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Before and after of the VMs, by name; a VM of a newer generation shows what it is for.
+
+    ``spec`` is None where the template is not to stand.
+    """
     before: dict[str, Any] = {}
     after: dict[str, Any] = {}
     for step in steps:
         if step.vm:
             before[step.vm.name] = _as_it_stands(step)
-        if step.action in (UNCHANGED, SKIP):
+        if step.action in (UNCHANGED, KEEP, SKIP):
             if step.vm:
                 after[step.vm.name] = before[step.vm.name]
-        elif step.action != REMOVE:
-            state = "powered off" if step.action == PARK else "frozen"
-            after[step.name] = {"host": step.host.name, "state": state}
-        if step.action == REBUILD and step.vm and spec:
+        elif not step.destroys or step.action == REBUILD:
+            after[step.name] = {"host": step.host.name, "state": _AFTERWARDS.get(step.action, "frozen")}
+    for step in steps:
+        if step.action == RENEW and step.vm and spec:
             old, new = _change(step.vm, spec)
             before[step.vm.name].update(old)
             after[step.name].update(new)
@@ -59,13 +67,13 @@ def template(
     *,
     name: str,
     spec: TemplateSpec | None,
-    steps: Iterable[Step],
+    steps: Sequence[Step],
     vms: Iterable[TemplateVm],
     milestones: Mapping[str, Mapping[str, float]],
 ) -> dict[str, Any]:
     """The module's ``template``: each host's VM as it stands, and the images that they hold."""
     standing = {vm.name: vm for vm in vms if vm.marks.template == name}
-    kept = [step for step in steps if step.action != REMOVE]
+    kept = [step for step in steps if not step.aside]
     hosts = [_host(step, standing.get(step.name), milestones.get(step.name, {})) for step in kept]
     images = {
         (image.name, image.id): {"name": image.name, "id": image.id, "digest": image.digest}
@@ -78,6 +86,17 @@ def template(
         "generation": spec.generation if spec else "",
         "hosts": hosts,
         "images": [images[key] for key in sorted(images)],
+        "retired": [_retired(step.vm, step) for step in steps if step.vm and step.action in (RETIRE, KEEP)],
+    }
+
+
+def _retired(vm: TemplateVm, step: Step) -> dict[str, Any]:
+    return {
+        "vm": vm.name,
+        "moid": vm.moid,
+        "host": step.host.name,
+        "generation": vm.marks.generation,
+        "clones": list(step.clones),
     }
 
 
@@ -101,15 +120,17 @@ def _as_it_stands(step: Step) -> dict[str, Any]:
     if vm is None:
         raise AssertionError("a step on a VM has one")
     shown: dict[str, Any] = {"host": vm.host_name, "state": state_of(vm)}
-    if step.action not in (UNCHANGED, PARK, REMOVE):
+    if step.action not in (UNCHANGED, PARK, RENEW) and not step.aside:
         shown["trouble"] = step.reason
     return shown
 
 
 def state_of(vm: TemplateVm) -> str:
     """How a template VM is, in a word or two."""
-    if vm.marks.phase == marks_of.IMPORTING:
+    if vm.marks.phase in (marks_of.IMPORTING, marks_of.TRIAL):
         return "unfinished"
+    if vm.retired:
+        return "retired"
     if vm.frozen:
         return "frozen"
     return {OFF: "powered off", SUSPENDED: "suspended"}.get(vm.power, "running")
@@ -120,5 +141,9 @@ def _change(vm: TemplateVm, spec: TemplateSpec) -> tuple[dict[str, Any], dict[st
     if vm.marks.generation == spec.generation:
         return {"agent": vm.marks.agent}, {"agent": protocol.AGENT_VERSION}
     was, will = marks_of.spec_document(vm.marks), spec.document()
-    names = [name for name in changed_options(vm, spec) if name in was or name in will]
-    return {name: was.get(name) for name in names}, {name: will.get(name) for name in names}
+    names = [name for name in changed_options(vm, spec) if name != "digests" and (name in was or name in will)]
+    old, new = {name: was.get(name) for name in names}, {name: will.get(name) for name in names}
+    if moved := moved_images(vm, spec):
+        old["digests"] = {name: before for name, (before, _) in moved.items()}
+        new["digests"] = {name: after for name, (_, after) in moved.items()}
+    return old, new

@@ -10,8 +10,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template impor
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import Host, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
-    SKIP,
-    UNCHANGED,
+    RETIRE,
     Plan,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Source, TemplateSpec
@@ -48,6 +47,7 @@ def vm(number: int, *, spec: TemplateSpec = SPEC, marks: dict[str, Any] | None =
         agent="0.1.0",
         speaks=(1, 1),
         images=(Image(name="web:1", id="sha256:1"),),
+        hosts=tuple(host(one).moid for one in range(1, 7)),
     )
     made = TemplateVm(
         moid=f"vm-{number}",
@@ -67,13 +67,17 @@ def vm(number: int, *, spec: TemplateSpec = SPEC, marks: dict[str, Any] | None =
 def carry_out(plan: Plan, vms: list[TemplateVm], spec: TemplateSpec) -> list[TemplateVm]:
     """What stands after a plan went well: the promise that apply has to keep."""
     standing = {one.moid: one for one in vms}
-    for step in plan.steps:
+    for step in plan.work:
         if step.destroys:
             del standing[step.destroys.moid]
         number = int(step.host.moid.partition("-")[2])
         if step.makes:
-            standing[f"vm-new-{number}"] = vm(number, spec=spec, moid=f"vm-new-{number}", name=step.name)
-        elif step.vm and not step.destroys and step.action not in (UNCHANGED, SKIP):
-            frozen = vm(number, spec=spec)
+            marks = {"sequence": plan.sequence}
+            standing[f"vm-new-{number}"] = vm(number, spec=spec, marks=marks, moid=f"vm-new-{number}", name=step.name)
+        elif step.action == RETIRE and step.vm:
+            marks_then = replace(step.vm.marks, phase=marks_of.RETIRED)
+            standing[step.vm.moid] = replace(step.vm, power="poweredOff", frozen=False, marks=marks_then)
+        elif step.vm and not step.destroys:
+            frozen = vm(number, spec=spec, marks={"sequence": step.vm.marks.sequence})
             standing[step.vm.moid] = replace(frozen, moid=step.vm.moid, name=step.vm.name)
     return list(standing.values())

@@ -43,8 +43,6 @@ def actions(plan: object) -> list[tuple[str, str]]:
         (vm(1, marks={"phase": "primed"}, frozen=False, priming=True), "refreeze", "interrupted after"),
         (vm(1, marks={"phase": "primed"}, frozen=False, power="poweredOff"), "boot", "powered off"),
         (vm(1, marks={"phase": "importing"}, frozen=False, power="poweredOff"), "rebuild", "interrupted before"),
-        (vm(1, spec=OTHER), "rebuild", "memory_mb"),
-        (vm(1, marks={"speaks": (7, 9)}), "rebuild", "no protocol"),
         (vm(1, host="host-2", host_name="esx2.example.com"), "move", "esx2"),
     ],
 )
@@ -74,12 +72,105 @@ def test_a_missing_vm_is_built_anew_while_the_others_serve() -> None:
     assert actions(plan) == [("unchanged", "esx1"), ("import", "esx2")]
 
 
-def test_a_changed_spec_rebuilds_from_one_import() -> None:
-    plan = plan_present(spec=OTHER, hosts=[host(1), host(2)], vms=[vm(1), vm(2)])
-    assert [(step.action, step.makes, step.donor) for step in plan.steps] == [
-        ("rebuild", "import", True),
-        ("rebuild", "clone", False),
+def test_a_host_that_the_template_did_not_know_joins() -> None:
+    plan = plan_present(spec=SPEC, hosts=[host(1), host(8), host(9)], vms=[vm(1)])
+    assert [(step.action, step.makes) for step in plan.steps] == [
+        ("unchanged", ""),
+        ("join", "import"),
+        ("join", "clone"),
     ]
+
+
+def test_a_host_that_left_the_cluster_is_told_by_its_vm() -> None:
+    left = vm(3, marks={"cluster": "c1"}, host="host-1")
+    elsewhere = [vm(4, marks={"cluster": "c2"}), vm(5, marks={"cluster": ""})]
+    plan = plan_present(spec=SPEC, hosts=[host(1)], vms=[vm(1), left, *elsewhere], cluster="c1")
+    assert [(step.action, step.name) for step in plan.work] == [("leave", "photon@esx3")]
+    assert plan.doomed == (left,)
+    kept = plan_present(spec=SPEC, hosts=[host(1)], vms=[vm(1), left], cluster="c1", dependents={left.moid: ["web-0"]})
+    assert [(step.action, step.clones) for step in kept.work] == [("retire", ("web-0",))]
+    assert not kept.errors
+    away = replace(left, host_trouble="it is disconnected from vCenter")
+    assert not plan_present(spec=SPEC, hosts=[host(1)], vms=[vm(1), away], cluster="c1").work
+
+
+# Generations ------------------------------------------------------------------
+
+
+def test_a_changed_spec_is_built_beside_and_takes_over_in_the_end() -> None:
+    plan = plan_present(spec=OTHER, hosts=[host(1), host(2)], vms=[vm(1), vm(2)])
+    assert [(step.action, step.name, step.makes, step.donor, step.trial) for step in plan.steps] == [
+        ("renew", "photon@esx1~2", "import", True, True),
+        ("remove", "photon@esx1", "", False, False),
+        ("renew", "photon@esx2~2", "clone", False, True),
+        ("remove", "photon@esx2", "", False, False),
+    ]
+    assert [step.after_switch for step in plan.steps] == [False, True, False, True]
+    assert "memory_mb" in plan.steps[0].reason
+    assert plan.sequence == 2
+
+
+def test_one_that_clones_depend_on_is_retired_kept_and_collected() -> None:
+    before = [vm(1)]
+    clones = {"vm-1": ["web-0", "backup"]}
+    plan = plan_present(spec=OTHER, hosts=[host(1)], vms=before, dependents=clones)
+    assert [(step.action, step.name) for step in plan.work] == [("renew", "photon@esx1~2"), ("retire", "photon@esx1")]
+    assert "backup, web-0" in plan.steps[1].reason
+    assert not plan.errors
+    after = carry_out(plan, before, OTHER)
+    again = plan_present(spec=OTHER, hosts=[host(1)], vms=after, dependents=clones)
+    assert [step.action for step in again.steps] == ["unchanged", "keep"]
+    assert not again.work
+    collected = plan_present(spec=OTHER, hosts=[host(1)], vms=after)
+    assert [(step.action, step.name, step.after_switch) for step in collected.work] == [
+        ("remove", "photon@esx1", False)
+    ]
+
+
+def test_a_generation_that_stands_beside_the_older_one_is_tried_out_before_it_takes_over() -> None:
+    newer = vm(1, spec=OTHER, moid="vm-9", name="photon@esx1~2", marks={"sequence": 2})
+    plan = plan_present(spec=OTHER, hosts=[host(1)], vms=[vm(1), newer])
+    assert [(step.action, step.name, step.trial) for step in plan.work] == [
+        ("verify", "photon@esx1~2", True),
+        ("remove", "photon@esx1", False),
+    ]
+    unfrozen = replace(newer, frozen=False, power="poweredOff")
+    mended = plan_present(spec=OTHER, hosts=[host(1)], vms=[vm(1), unfrozen])
+    assert [(step.action, step.trial) for step in mended.work] == [("boot", True), ("remove", False)]
+
+
+def test_back_to_the_older_spec_before_the_newer_took_over_needs_no_trial() -> None:
+    newer = vm(1, spec=OTHER, moid="vm-9", name="photon@esx1~2", marks={"sequence": 2})
+    plan = plan_present(spec=SPEC, hosts=[host(1)], vms=[vm(1), newer])
+    assert [(step.action, step.name) for step in plan.work] == [("remove", "photon@esx1~2")]
+    assert plan.steps[0].action == "unchanged"
+
+
+def test_back_to_a_retired_spec_is_a_generation_of_its_own() -> None:
+    retired = vm(1, marks={"phase": "retired"}, power="poweredOff", frozen=False)
+    newer = vm(1, spec=OTHER, moid="vm-9", name="photon@esx1~2", marks={"sequence": 2})
+    plan = plan_present(spec=SPEC, hosts=[host(1)], vms=[retired, newer], dependents={"vm-1": ["web"]})
+    assert [(step.action, step.name) for step in plan.steps] == [
+        ("renew", "photon@esx1~3"),
+        ("keep", "photon@esx1"),
+        ("remove", "photon@esx1~2"),
+    ]
+
+
+def test_what_an_interrupted_run_left_goes_without_waiting_for_the_switch() -> None:
+    half = vm(1, spec=OTHER, moid="vm-8", name="photon@esx1~2", marks={"phase": "importing", "sequence": 2})
+    trial = vm(1, moid="vm-9", name="photon@esx1~trial-1", marks={"phase": "trial"})
+    plan = plan_present(spec=SPEC, hosts=[host(1)], vms=[vm(1), half, trial])
+    assert [(step.action, step.name, step.after_switch) for step in plan.work] == [
+        ("remove", "photon@esx1~2", False),
+        ("remove", "photon@esx1~trial-1", False),
+    ]
+
+
+def test_an_agent_that_speaks_no_protocol_of_ours_is_replaced() -> None:
+    plan = plan_present(spec=SPEC, hosts=[host(1)], vms=[vm(1, marks={"speaks": (7, 9)})])
+    assert [step.action for step in plan.steps] == ["renew", "remove"]
+    assert "no protocol" in plan.steps[0].reason
 
 
 def test_a_second_template_vm_of_a_host_goes_and_the_sound_one_stays() -> None:
@@ -96,8 +187,8 @@ def test_a_host_out_of_service_is_skipped() -> None:
     assert not plan.work
 
 
-def test_what_depends_on_a_template_vm_forbids_its_rebuild() -> None:
-    plan = plan_present(spec=OTHER, hosts=[host(1)], vms=[vm(1)], dependents={"vm-1": ["web-0", "backup"]})
+def test_what_depends_on_a_template_vm_forbids_its_removal() -> None:
+    plan = plan_absent(name="photon", hosts=[], vms=[vm(1)], everywhere=True, dependents={"vm-1": ["web-0", "backup"]})
     assert [error.code for error in plan.errors] == ["in_use"]
     assert "backup, web-0" in plan.errors[0].message
 
@@ -126,7 +217,7 @@ def test_parking_powers_off_what_stands_on_the_host_wherever_it_belongs() -> Non
         ("park", "vm-2"),
         ("unchanged", "vm-3"),
     ]
-    assert not plan.destroyed
+    assert not plan.doomed
 
 
 # Properties -------------------------------------------------------------------
@@ -157,7 +248,8 @@ def sites(draw: st.DrawFn) -> tuple[list[Host], list[TemplateVm]]:
                 freeze_order=draw(st.sampled_from(["", "b1"])),
                 status=draw(st.sampled_from([None, status("ready"), status("booting"), GAVE_UP])),
                 marks={
-                    "phase": draw(st.sampled_from(["importing", "primed", "frozen", "frozen", ""])),
+                    "phase": draw(st.sampled_from(["importing", "primed", "frozen", "frozen", "retired", "trial", ""])),
+                    "sequence": draw(st.integers(0, 3)),
                     "speaks": draw(st.sampled_from([(1, 1), (1, 1), (8, 9), (0, 0)])),
                 },
             )

@@ -5,6 +5,8 @@ from dataclasses import replace
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import GuestFailed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import tell
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import pinned
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import needed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import plan_absent, plan_present
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive, Source
@@ -20,9 +22,11 @@ def test_nothing_to_do_is_no_difference() -> None:
     assert before == after == {"template_vms": {"photon@esx1": {"host": "esx1.example.com", "state": "frozen"}}}
 
 
-def test_a_rebuild_names_the_options_that_it_is_for_and_no_others() -> None:
+def test_a_newer_generation_names_the_options_that_it_is_for_and_no_others() -> None:
     plan = plan_present(spec=OTHER, hosts=[host(1)], vms=[vm(1)])
-    before, after = (side["template_vms"]["photon@esx1"] for side in tell.difference(plan.steps, OTHER))
+    old, new = (side["template_vms"] for side in tell.difference(plan.steps, OTHER))
+    assert (list(old), list(new)) == (["photon@esx1"], ["photon@esx1~2"])
+    before, after = old["photon@esx1"], new["photon@esx1~2"]
     assert (before["memory_mb"], after["memory_mb"]) == (2048, 4096)
     assert (before["images"], after["images"]) == (["web:1"], ["web:2"])
     assert "datastore" not in before
@@ -45,6 +49,26 @@ def test_a_repair_is_always_a_difference(changes: dict[str, object], state: str)
     assert before["state"] == state
     assert after["state"] == "frozen"
     assert before != after
+
+
+def test_one_that_is_kept_shows_as_retired_with_what_depends_on_it() -> None:
+    vms = [vm(1)]
+    plan = plan_present(spec=OTHER, hosts=[host(1)], vms=vms, dependents={"vm-1": ["web-0"]})
+    _before, after = tell.difference(plan.steps, OTHER)
+    assert after["template_vms"]["photon@esx1"]["state"] == "retired"
+    told = tell.template(name="photon", spec=OTHER, steps=plan.steps, vms=vms, milestones={})
+    assert [one["vm"] for one in told["hosts"]] == ["photon@esx1~2"]
+    assert [(one["vm"], one["clones"]) for one in told["retired"]] == [("photon@esx1", ["web-0"])]
+
+
+def test_a_moved_image_shows_its_old_and_its_new_digest() -> None:
+    standing = vm(1, marks={"images": (Image(name="web:1", id="sha256:1", digest="sha256:aa"),)})
+    spec = pinned(SPEC, [standing], {"web:1": "sha256:bb"})
+    plan = plan_present(spec=spec, hosts=[host(1)], vms=[standing])
+    before, after = tell.difference(plan.steps, spec)
+    assert before["template_vms"]["photon@esx1"]["digests"] == {"web:1": "sha256:aa"}
+    assert after["template_vms"]["photon@esx1~2"]["digests"] == {"web:1": "sha256:bb"}
+    assert plan.steps[0].reason == "moved in the registry: web:1"
 
 
 def test_what_is_made_appears_and_what_is_removed_goes() -> None:
