@@ -20,8 +20,8 @@ description:
   - In check mode, and in every result, RV(plan) says what is to be done. It is the same for the same files and the same
     fleet, so it can be reviewed, and O(expected_plan) then carries out that plan or none.
   - Who changes a fleet holds a lease in vSphere meanwhile. A second run waits for it, and if it has to give up says
-    whose run that is. A run that was killed leaves a lease. A run on the same machine sees that and takes it at once; any
-    other one waits until it runs out, which takes a minute. Either way the next run finishes its work.
+    whose run that is. A run that was killed leaves a lease. A run on the same machine sees that and takes it at once;
+    any other one waits until it runs out, which takes a minute. Either way the next run finishes its work.
   - A VM without this collection's marks is never touched, whatever its name, nor is one of another O(owner).
 attributes:
   check_mode:
@@ -78,6 +78,9 @@ options:
       - V(present) brings the fleet to what the files say.
       - V(absent) removes all of its containers, in the reverse order of their dependencies where O(project_src) tells
         them, and then its folder, if it is called as the fleet is and nothing else is in it.
+      - Of the files V(absent) needs the fleet's name and folder, its volumes, and who depends on whom. All else in them
+        may be wrong, or have variables without a value. Where they cannot be read at all, leave out O(project_src),
+        and give O(name).
     type: str
     choices: [present, absent]
     default: present
@@ -227,6 +230,7 @@ EXAMPLES = r"""
   bonneville.vsphere.container_fleet:
     project_src: fleets/shop
     template: photon
+    owner: git.example.com/platform/fleets
     prune: true
   check_mode: true
   register: planned
@@ -241,12 +245,14 @@ EXAMPLES = r"""
   bonneville.vsphere.container_fleet:
     project_src: fleets/shop
     template: photon
+    owner: git.example.com/platform/fleets
     prune: true
     expected_plan: "{{ planned.plan_sha256 }}"
 
 - name: Remove a fleet
   bonneville.vsphere.container_fleet:
     name: shop
+    owner: git.example.com/platform/fleets
     state: absent
 """
 
@@ -312,11 +318,14 @@ timings:
   sample: {total: 4.2}
 """
 
+from typing import Any
+
 from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import CONNECTION, ArgSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import report
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.compose import LIBRARIES, load
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.compose import LIBRARIES, load, outline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.deploy import deploy_fleet
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.desired import read_fleet
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.desired import ABSENT, read_fleet
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import Project
 from ansible_collections.bonneville.vsphere.plugins.module_utils._run import Context, Result, run
 
 _TEXTS = {"type": "list", "elements": "str"}
@@ -368,17 +377,15 @@ def main() -> None:
 
 def reconcile(context: Context) -> Result:
     params = context.params
-    fleet = read_fleet(
-        params,
-        lambda directory: load(
-            directory,
-            params["files"],
-            name=params["name"] or "",
-            variables=params["variables"],
-            profiles=params["profiles"],
-            ignore_unsupported=params["ignore_unsupported"],
-        ),
-    )
+
+    def read(directory: str) -> Project:
+        given: dict[str, Any] = {"name": params["name"] or "", "variables": params["variables"]}
+        if params["state"] == ABSENT:
+            return outline(directory, params["files"], **given)
+        kinds = {name: params[name] for name in ("profiles", "ignore_unsupported")}
+        return load(directory, params["files"], **given, **kinds)
+
+    fleet = read_fleet(params, read)
     with context.session() as session:
         done = deploy_fleet(session, fleet, guard=context.apply, progress=context.progress)
     report.check(done)

@@ -87,14 +87,16 @@ def run_playbook(
     variables: Mapping[str, Any] | None = None,
     arguments: tuple[str, ...] = (),
     seconds: int = 300,
+    cwd: Path = ROOT,
+    inventory: str = "localhost,",
 ) -> PlaybookRun:
     """Run ansible-playbook as a user does, with the collection found by its name."""
-    command = ["ansible-playbook", "-i", "localhost,", "-c", "local", str(playbook), *arguments]
+    command = ["ansible-playbook", "-i", inventory, "-c", "local", str(playbook), *arguments]
     if variables:
         command += ["-e", json.dumps(variables)]
     done = subprocess.run(
         command,
-        cwd=ROOT,
+        cwd=cwd,
         env={**os.environ, **ansible_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
