@@ -9,8 +9,10 @@ import shutil
 import sys
 import tarfile
 from collections.abc import Callable
-from functools import cache
+from functools import cache, wraps
 from pathlib import Path
+from threading import Lock
+from typing import TypeVar
 
 import yaml
 
@@ -26,6 +28,8 @@ from tests.gates.places import (
     source_tree,
     virtual_environment,
 )
+
+T = TypeVar("T")
 
 COLLECTIONS = BUILD / "collections"
 PACKAGE = "ansible_collections.bonneville.vsphere.plugins.module_utils"
@@ -46,18 +50,30 @@ SHIPPED = (
 OLD_JUNK = re.compile(r"(__pycache__|\.pyc$|\.tar\.gz$|^(?!examples/gitops-repo/).*/\.)")
 
 
-@cache
+def once(make: Callable[..., T]) -> Callable[..., T]:
+    """Make it once for all gates, that run side by side."""
+    making, made = Lock(), cache(make)
+
+    @wraps(make)
+    def one_at_a_time(*arguments: str) -> T:
+        with making:
+            return made(*arguments)
+
+    return one_at_a_time
+
+
+@once
 def artifact() -> Path:
     """The collection as Galaxy would get it, built of a clean copy of this checkout."""
     out = WORK / "built"
     shutil.rmtree(out, ignore_errors=True)
-    run(MAIN / "ansible-galaxy", "collection", "build", "--output-path", out, cwd=source())
+    run(MAIN / "ansible-galaxy", "collection", "build", "--output-path", out, cwd=source("source"))
     (built,) = out.glob("*.tar.gz")
     return built
 
 
-source = cache(source_tree)
-unpacked = cache(lambda: artifact_tree(artifact()))
+source = once(source_tree)
+unpacked = once(lambda: artifact_tree(artifact()))
 
 
 def tools() -> Path:
@@ -97,7 +113,7 @@ def go() -> str:
 
 def changelog() -> str:
     # It copies the whole collection first: not the one that has .build/ in it.
-    run(tools() / "antsibull-changelog", "lint", cwd=source())
+    run(tools() / "antsibull-changelog", "lint", cwd=source("source"))
     return "fragments and changelog.yaml"
 
 
@@ -200,20 +216,21 @@ def _sanity(where: Callable[[], tuple[Path, str]]) -> str:
 
 def _units(where: Callable[[], tuple[Path, str]]) -> str:
     bin_, python = where()
-    said = ansible_test(source(), "units", "--venv", bin_=bin_, python=python)
+    said = ansible_test(source("units"), "units", "--venv", bin_=bin_, python=python)
     return re.findall(r"=+ (\d+ passed.*?) =+", said)[-1]
 
 
 def _integration(where: Callable[[], tuple[Path, str]]) -> str:
     bin_, python = where()
     lab = os.environ.get("BONNEVILLE_LAB", str(BUILD / "lab"))
-    (source() / "tests" / "integration" / "integration_config.yml").write_text(f"---\nlab_binary: {lab}\n")
+    tree = source("integration")
+    (tree / "tests" / "integration" / "integration_config.yml").write_text(f"---\nlab_binary: {lab}\n")
     targets = sorted(
         path.parent.name
         for path in (ROOT / "tests" / "integration" / "targets").glob("*/aliases")
         if "hidden" not in path.read_text()
     )
-    ansible_test(source(), "integration", "--venv", *targets, bin_=bin_, python=python)
+    ansible_test(tree, "integration", "--venv", *targets, bin_=bin_, python=python)
     return f"{len(targets)} targets: {', '.join(targets)}"
 
 
@@ -235,3 +252,18 @@ GATES: dict[str, Callable[[], str]] = {
     "units-newest": lambda: _units(_on_newest),
     "integration-newest": lambda: _integration(_on_newest),
 }
+# Side by side they take the least time when the longest begin first.
+LONGEST_FIRST = ("sanity", "units", "integration", "lint", "importer", "documents")
+
+
+def for_ci() -> list[str]:
+    """The gates beside ``make test``: that has the tested ansible-core, so ansible-test is run on the newest.
+
+    Where no Python for the newest is here, on the tested one.
+    """
+    try:
+        _newest_python()
+        twice = {name for name in GATES if f"{name}-newest" in GATES}
+    except Skipped:
+        twice = {name for name in GATES if name.endswith("-newest")}
+    return [name for name in GATES if name not in twice]

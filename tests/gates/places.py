@@ -8,6 +8,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import threading
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -39,23 +41,30 @@ def run(*command: str | Path, cwd: Path = ROOT, env: dict[str, str] | None = Non
     return done.stdout
 
 
+_making: dict[str, threading.Lock] = defaultdict(threading.Lock)
+
+
 def virtual_environment(name: str, *, python: str = sys.executable) -> Path:
     """The ``bin`` of a virtual environment with the pinned ``requirements-NAME.txt``, made where it is missing."""
     requirements = HERE / f"requirements-{name}.txt"
     venv = WORK / f"venv-{name}"
     made = venv / ".made-of"
     wanted = f"{python}\n{requirements.read_text()}"
-    if not made.exists() or made.read_text() != wanted:
-        run(ROOT / "tests" / "setup" / "python.sh", python, venv, requirements)
-        made.write_text(wanted)
+    with _making[name]:
+        if not made.exists() or made.read_text() != wanted:
+            run(ROOT / "tests" / "setup" / "python.sh", python, venv, requirements)
+            made.write_text(wanted)
     return venv / "bin"
 
 
-def source_tree() -> Path:
-    """All files of this checkout, but for ignored ones, as a tree that ansible-test takes."""
+def source_tree(name: str) -> Path:
+    """All files of this checkout, but for ignored ones, as a tree that ansible-test takes.
+
+    Runs of ansible-test side by side would write into each other's ``tests/output``: each has a tree of its name.
+    """
     listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--deduplicate")
     files = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
-    tree = _emptied(WORK / "source")
+    tree = _emptied(WORK / name)
     for name in files:
         target = tree / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,9 +112,10 @@ def ansible_test(tree: Path, *arguments: str, bin_: Path, python: str, path: Ite
     """Run ansible-test with a home below .build/, where it keeps what it downloads."""
     home = _made(WORK / "home")
     cache = _made(home / ".ansible" / "test" / "cache")
-    for version in ("24_2", "25_0", "25_2", "26_0"):
-        shutil.copy2(HERE / "get_pip.py", cache / f"get_pip_{version}.py")
-    _write_pip_conf(home, bin_=bin_)
+    with _making["home"]:
+        for version in ("24_2", "25_0", "25_2", "26_0"):
+            shutil.copy2(HERE / "get_pip.py", cache / f"get_pip_{version}.py")
+        _write_pip_conf(home, bin_=bin_)
     places = ":".join(str(one) for one in (bin_, *path))
     environment = {"HOME": str(home), "PATH": f"{places}:{os.environ['PATH']}", "PYTHONPATH": ""}
     return run(bin_ / "ansible-test", *arguments, "--python", python, cwd=tree, env=environment)
