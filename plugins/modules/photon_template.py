@@ -56,6 +56,19 @@ options:
         description:
           - Path of an OVA on the host that runs this task. Its content, not its path, is part of the generation.
         type: path
+      url:
+        description:
+          - Web address of an OVA. It goes through the host that runs this task as a stream, and is stored nowhere on
+            the way. A connection that breaks is taken up again where it broke.
+          - It is downloaded only when it is needed. O(source.checksum) is part of the generation, the address is not.
+          - The environment's proxy and C(REQUESTS_CA_BUNDLE) count.
+        type: str
+      checksum:
+        description:
+          - What the file at O(source.url) has to add up to, as V(sha256:DIGITS), or as V(sha256:URL) of a file that has
+            the digits in the line with the OVA's name. V(sha384) and V(sha512) are known, too.
+          - A file with another checksum leaves no VM.
+        type: str
       vm:
         description:
           - A VM that is powered off, or a vSphere template, by its name or its path below the datacenter's VM folder.
@@ -266,6 +279,17 @@ EXAMPLES = r"""
     images:
       - registry.example.com/web:1.4
 
+- name: From where it is published, by its checksum
+  bonneville.vsphere.photon_template:
+    name: photon
+    source:
+      url: https://mirror.example.com/photon/photon-hw15-5.0-dde71ec57.x86_64.ova
+      checksum: sha256:https://mirror.example.com/photon/SHA256SUMS
+    accept_eula: true
+    cluster: Cluster1
+    datastore: vsanDatastore
+    network: VM Network
+
 - name: A larger one on two hosts, from a VM of one's own, with images from a registry that asks for a login
   bonneville.vsphere.photon_template:
     name: photon-large
@@ -347,8 +371,8 @@ actions:
   description:
     - What was done, in check mode what would be, a dictionary for each template VM.
     - V(import), V(clone) and V(rebuild) make a VM, V(join) one for a host that is new to the template, V(renew) one
-      of a new generation beside the older one. V(move), V(boot), V(freeze) and V(refreeze) mend one, V(verify) tries one
-      out, and V(park) powers it off.
+      of a new generation beside the older one. V(move), V(boot), V(freeze) and V(refreeze) mend one, V(verify) tries
+      one out, and V(park) powers it off.
     - V(retire) powers off a VM of an older generation that disks depend on, V(leave) removes one whose host left the
       cluster, and V(remove) any other that is not to be.
   type: list

@@ -16,7 +16,12 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desir
 _TEXT = {"type": "str"}
 _TEXTS = {"type": "list", "elements": "str"}
 _NUMBER = {"type": "int"}
-_ONE_SOURCE = {"mutually_exclusive": [("ova", "vm")], "required_one_of": [("ova", "vm")]}
+_SOURCE = {"ova": {"type": "path"}, "url": _TEXT, "checksum": _TEXT, "vm": _TEXT}
+_ONE_SOURCE = {
+    "mutually_exclusive": [("ova", "url", "vm")],
+    "required_one_of": [("ova", "url", "vm")],
+    "required_together": [("url", "checksum")],
+}
 # Hidden by structure: see ArgSpec.secret.
 _LOGIN = {name: {"type": "str", "required": True, "no_log": False} for name in ("server", "username", "password")}
 _FILE = {
@@ -30,7 +35,7 @@ TEMPLATE = ArgSpec(
     options={
         "name": {"type": "str", "required": True},
         "state": {"type": "str", "choices": ["present", "parked", "absent"], "default": "present"},
-        "source": {"type": "dict", "options": {"ova": {"type": "path"}, "vm": _TEXT}, **_ONE_SOURCE},
+        "source": {"type": "dict", "options": _SOURCE, **_ONE_SOURCE},
         "accept_eula": {"type": "bool", "default": False},
         "folder": {"type": "str", "default": DEFAULT_FOLDER},
         **dict.fromkeys(("cluster", "datacenter", "datastore", "network"), _TEXT),

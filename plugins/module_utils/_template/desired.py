@@ -18,6 +18,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.setti
     read_settings,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Login, check_images, check_name
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova_url import check_url
 
 PRESENT = "present"
 ABSENT = "absent"
@@ -46,6 +47,8 @@ class Request:
     cluster: str = ""
     hosts: tuple[str, ...] = ()
     ova: str = ""
+    url: str = ""
+    checksum: str = ""
     vm: str = ""
     accept_eula: bool = False
     network: str = ""
@@ -76,6 +79,8 @@ def request_from(params: Mapping[str, Any]) -> Request:
         cluster=params["cluster"] or "",
         hosts=tuple(params["hosts"] or ()),
         ova=source.get("ova") or "",
+        url=check_url(source["url"].strip()) if source.get("url") else "",
+        checksum=source.get("checksum") or "",
         vm=source.get("vm") or "",
         accept_eula=params["accept_eula"],
         network=params["network"] or "",
@@ -145,7 +150,11 @@ def _check_filled(request: Request, params: Mapping[str, Any]) -> None:
     if params["hosts"] is not None and not request.hosts:
         blank.append("hosts")
     if request.state == PRESENT:
-        texts = {"source": request.ova or request.vm, "network": request.network, "datastore": request.datastore}
+        texts = {
+            "source": request.ova or request.url or request.vm,
+            "network": request.network,
+            "datastore": request.datastore,
+        }
         blank += [option for option, text in texts.items() if not text]
         if not request.cluster and not request.hosts:
             blank.append("cluster")

@@ -44,7 +44,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.surve
     Survey,
     Wanted,
     check_reach,
-    check_sources,
+    open_sources,
     read_again,
     resolve,
     survey,
@@ -104,7 +104,7 @@ def prepare(session: Session, request: Request, sources: Sources) -> Job:
     else:
         wanted = resolve(session, request, sources=sources, seen=seen)
         job = Job(request=request, seen=seen, plan=_plan_present(wanted, seen, {}), wanted=wanted)
-        _check(job, wanted)
+        job = replace(job, wanted=_check(job, wanted))
     if job.plan.doomed and not job.plan.errors:
         found = find_dependents(session, job.plan.doomed)
         to_clear = {one.moid for ones in found.values() for one in ones if request.force and one.owner == request.owner}
@@ -218,12 +218,11 @@ def _plan_absent(request: Request, seen: Survey, dependents: Mapping[str, tuple[
     )
 
 
-def _check(job: Job, wanted: Wanted) -> None:
-    """What the plan needs and no fault of vCenter's would say as well."""
+def _check(job: Job, wanted: Wanted) -> Wanted:
+    """What the plan needs and no fault of vCenter's would say as well; with its source at hand."""
     work = job.plan.work
     check_reach([step.host for step in work if step.makes or step.action == MOVE], facts=job.seen.facts, wanted=wanted)
-    if any(step.makes == IMPORT for step in work):
-        check_sources(wanted)
+    return open_sources(job.request, wanted) if any(step.makes == IMPORT for step in work) else wanted
 
 
 def _check_privileges(session: Session, job: Job) -> None:

@@ -47,6 +47,11 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
     find_vm,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova, read_ova
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova_url import (
+    Checksum,
+    open_ova,
+    read_checksum,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import (
     Compute,
     Datacenter,
@@ -78,9 +83,13 @@ class Survey:
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """What the controller itself has to offer, and what registries told it."""
+    """What the controller itself has to offer, and what registries told it.
+
+    An OVA at a web address has its ``checksum`` here, and is opened when it is needed.
+    """
 
     ova: Ova | None = None
+    checksum: Checksum | None = None
     archives: tuple[Archive, ...] = ()
     settings: Settings = field(default_factory=Settings)
     registry: Told = field(default_factory=Told)
@@ -107,19 +116,19 @@ def read_sources(request: Request) -> Sources:
     archives = {archive.sha256: archive for archive in map(read_archive, request.archives)}
     registries = {*map(registry_of, request.images), *(login.server for login in request.logins)}
     settings = load(request.settings, registries)
-    ova = _read_ova(request) if request.ova else None
+    ova = _accepted(read_ova(request.ova), request) if request.ova else None
+    checksum = read_checksum(request.checksum, url=request.url) if request.url else None
     told = Told()
     if request.pull == ALWAYS:
         told = ask(request.images, settings=settings, insecure=request.insecure_registries, logins=request.logins)
-    return Sources(ova=ova, archives=tuple(archives.values()), settings=settings, registry=told)
+    return Sources(ova=ova, checksum=checksum, archives=tuple(archives.values()), settings=settings, registry=told)
 
 
-def _read_ova(request: Request) -> Ova:
-    ova = read_ova(request.ova)
+def _accepted(ova: Ova, request: Request) -> Ova:
     if ova.eulas and not request.accept_eula:
         raise InvalidOption(
             "Cannot use the OVA",
-            obj=request.ova,
+            obj=ova.path,
             why=f"its end user license agreement is not accepted: {_shortened(ova.eulas[0])}",
             next_step="Read it, and set accept_eula to true",
             details={"eulas": list(ova.eulas)},
@@ -186,6 +195,8 @@ def resolve(session: Session, request: Request, *, sources: Sources, seen: Surve
     source_vm = _source_vm(session, request, seen.datacenter) if request.vm else None
     if source_vm:
         source = Source(kind="vm", path=request.vm, fingerprint=source_vm.instance_uuid)
+    elif sources.checksum:
+        source = Source(kind="ova", path=request.url, fingerprint=sources.checksum.fingerprint)
     else:
         source = Source(kind="ova", path=request.ova, fingerprint=sources.ova.fingerprint if sources.ova else "")
     spec = TemplateSpec(
@@ -240,8 +251,10 @@ def as_template_vm(facts: VmFacts, *, host_name: str, host_trouble: str = "") ->
     )
 
 
-def check_sources(wanted: Wanted) -> None:
-    """Before the first VM is made: archives are whole, and a VM that is copied is off, its disk in no one's use."""
+def open_sources(request: Request, wanted: Wanted) -> Wanted:
+    """Before the first VM is made: an OVA at a web address is there, archives are whole, and a VM that is copied is
+    off, its disk in no one's use.
+    """
     for archive in wanted.sources.archives:
         check_archive(archive)
     vm = wanted.source_vm
@@ -253,6 +266,10 @@ def check_sources(wanted: Wanted) -> None:
             next_step="Shut it down first, or convert it to a vSphere template",
             details={"vm": vm.name, "moid": vm.moid},
         )
+    if not wanted.sources.checksum:
+        return wanted
+    ova = _accepted(open_ova(request.url, wanted.sources.checksum), request)
+    return replace(wanted, sources=replace(wanted.sources, ova=ova))
 
 
 def check_reach(hosts: Iterable[Host], *, facts: Mapping[str, HostFacts], wanted: Wanted) -> None:

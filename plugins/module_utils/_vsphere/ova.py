@@ -18,6 +18,7 @@ import tarfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import IO, Protocol
 from xml.etree import ElementTree
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import NotFound, OvaInvalid
@@ -55,6 +56,28 @@ class Ova:
     eulas: tuple[str, ...] = field(repr=False)
     fingerprint: str
     size: int
+    content: Content | None = field(default=None, repr=False, compare=False)
+
+    def open(self, part: OvaPart) -> IO[bytes]:
+        """A stream that begins with a part's bytes. One that is downloaded gives each part once, in their order."""
+        if self.content:
+            return self.content.open(part)
+        file = open(self.path, "rb")  # noqa: SIM115 - closed by whoever reads the part
+        file.seek(part.offset)
+        return file
+
+    def finish(self) -> None:
+        """To be called when all that is needed was read; raises OvaInvalid when the whole is not what was promised."""
+        if self.content:
+            self.content.finish()
+
+
+class Content(Protocol):
+    """Where an OVA's bytes come from that is no file."""
+
+    def open(self, part: OvaPart) -> IO[bytes]: ...
+
+    def finish(self) -> None: ...
 
 
 class PartReader:
@@ -67,8 +90,7 @@ class PartReader:
     def __init__(self, *, ova: Ova, part: OvaPart) -> None:
         self._ova = ova
         self._part = part
-        self._file = open(ova.path, "rb")  # noqa: SIM115 - closed by close()
-        self._file.seek(part.offset)
+        self._file = ova.open(part)
         self._left = part.size
         self._hash = hashlib.new(part.algorithm) if part.digest else None
 
@@ -129,18 +151,10 @@ def read_ova(path: str) -> Ova:
     try:
         members, texts = _read_members(path)
     except (tarfile.TarError, EOFError, UnicodeDecodeError) as error:
-        raise _invalid(path, f"it cannot be read as an OVA ({error})") from error
-    descriptors = [name for name in members if name.lower().endswith(".ovf")]
-    if len(descriptors) != 1:
-        raise _invalid(path, f"it holds {len(descriptors)} OVF descriptors where exactly one is wanted")
-    descriptor = texts[descriptors[0]]
+        raise invalid(path, f"it cannot be read as an OVA ({error})") from error
     manifest = next((texts[name] for name in members if name.lower().endswith(".mf")), "")
     parts = {part.name: part for part in _with_digests(path=path, members=members, manifest=manifest)}
-    _check_descriptor_digest(path=path, part=parts[descriptors[0]], descriptor=descriptor)
-    try:
-        root = ElementTree.fromstring(descriptor)
-    except ElementTree.ParseError as error:
-        raise _invalid(path, f"its descriptor is not well-formed XML ({error})") from error
+    descriptor, root = read_descriptor(path=path, parts=parts, texts=texts)
     _check_references(path=path, root=root, parts=parts)
     seal = hashlib.sha256(descriptor.encode())
     if manifest:
@@ -153,11 +167,34 @@ def read_ova(path: str) -> Ova:
         path=path,
         descriptor=descriptor,
         parts=parts,
-        networks=tuple(_attribute(item, "name") for item in root.iterfind(".//{*}NetworkSection/{*}Network")),
-        eulas=tuple(" ".join((item.text or "").split()) for item in root.iterfind(".//{*}EulaSection/{*}License")),
+        networks=networks_of(root),
+        eulas=eulas_of(root),
         fingerprint=seal.hexdigest(),
         size=os.path.getsize(path),
     )
+
+
+def read_descriptor(
+    *, path: str, parts: Mapping[str, OvaPart], texts: Mapping[str, str]
+) -> tuple[str, ElementTree.Element]:
+    """The one descriptor among the parts, as text and as XML; raises OvaInvalid."""
+    descriptors = [name for name in parts if name.lower().endswith(".ovf")]
+    if len(descriptors) != 1:
+        raise invalid(path, f"it holds {len(descriptors)} OVF descriptors where exactly one is wanted")
+    descriptor = texts[descriptors[0]]
+    _check_descriptor_digest(path=path, part=parts[descriptors[0]], descriptor=descriptor)
+    try:
+        return descriptor, ElementTree.fromstring(descriptor)
+    except ElementTree.ParseError as error:
+        raise invalid(path, f"its descriptor is not well-formed XML ({error})") from error
+
+
+def networks_of(root: ElementTree.Element) -> tuple[str, ...]:
+    return tuple(attribute(item, "name") for item in root.iterfind(".//{*}NetworkSection/{*}Network"))
+
+
+def eulas_of(root: ElementTree.Element) -> tuple[str, ...]:
+    return tuple(" ".join((item.text or "").split()) for item in root.iterfind(".//{*}EulaSection/{*}License"))
 
 
 def _read_members(path: str) -> tuple[dict[str, OvaPart], dict[str, str]]:
@@ -178,17 +215,12 @@ def _read_members(path: str) -> tuple[dict[str, OvaPart], dict[str, str]]:
                 texts[name] = stream.read().decode() if stream else ""
     missing = [name for name in members if name.lower().endswith((".ovf", ".mf")) and name not in texts]
     if missing:
-        raise _invalid(path, f"'{missing[0]}' is larger than any descriptor is")
+        raise invalid(path, f"'{missing[0]}' is larger than any descriptor is")
     return members, texts
 
 
 def _with_digests(*, path: str, members: Mapping[str, OvaPart], manifest: str) -> Iterator[OvaPart]:
-    digests: dict[str, tuple[str, str]] = {}
-    for line in filter(None, (line.strip() for line in manifest.splitlines())):
-        match = _MANIFEST_LINE.match(line)
-        if not match or match[1].upper() not in _ALGORITHMS:
-            raise _invalid(path, f"its manifest has a line that is not understood: {line[:80]!r}")
-        digests[match[2]] = (_ALGORITHMS[match[1].upper()], match[3].lower())
+    digests = read_manifest(path, manifest)
     absent = sorted(set(digests) - set(members))
     if absent:
         raise _truncated(path, absent[0])
@@ -197,32 +229,50 @@ def _with_digests(*, path: str, members: Mapping[str, OvaPart], manifest: str) -
         yield OvaPart(name=name, offset=part.offset, size=part.size, algorithm=algorithm, digest=digest)
 
 
+def read_manifest(path: str, manifest: str) -> dict[str, tuple[str, str]]:
+    """Algorithm and digest of each part that the manifest names; raises OvaInvalid."""
+    digests: dict[str, tuple[str, str]] = {}
+    for line in filter(None, (line.strip() for line in manifest.splitlines())):
+        match = _MANIFEST_LINE.match(line)
+        if not match or match[1].upper() not in _ALGORITHMS:
+            raise invalid(path, f"its manifest has a line that is not understood: {line[:80]!r}")
+        digests[match[2]] = (_ALGORITHMS[match[1].upper()], match[3].lower())
+    return digests
+
+
 def _check_descriptor_digest(*, path: str, part: OvaPart, descriptor: str) -> None:
     if part.digest and hashlib.new(part.algorithm, descriptor.encode()).hexdigest() != part.digest:
-        raise _invalid(path, f"its descriptor does not have the {part.algorithm} digest that its manifest names")
+        raise invalid(path, f"its descriptor does not have the {part.algorithm} digest that its manifest names")
 
 
 def _check_references(*, path: str, root: ElementTree.Element, parts: Mapping[str, OvaPart]) -> None:
-    """Every file that the descriptor refers to is there, whole, and stored plainly."""
-    for item in root.iterfind("{*}References/{*}File"):
-        name = _attribute(item, "href")
+    """Every file that the descriptor refers to is there and whole."""
+    for name, size in references(path, root).items():
         if name not in parts:
             raise _truncated(path, name)
-        size = _attribute(item, "size")
-        if size and int(size) != parts[name].size:
-            raise _invalid(path, f"'{name}' has {parts[name].size} bytes where its descriptor says {size}")
-        if _attribute(item, "compression") not in ("", "identity") or _attribute(item, "chunkSize"):
-            raise _invalid(path, f"'{name}' is stored compressed or in chunks", step="Use an OVA with plain disks")
+        if size is not None and size != parts[name].size:
+            raise invalid(path, f"'{name}' has {parts[name].size} bytes where its descriptor says {size}")
 
 
-def _attribute(item: ElementTree.Element, name: str) -> str:
+def references(path: str, root: ElementTree.Element) -> dict[str, int | None]:
+    """The files that a descriptor refers to with their sizes, which it need not say; raises OvaInvalid."""
+    found: dict[str, int | None] = {}
+    for item in root.iterfind("{*}References/{*}File"):
+        name, size = attribute(item, "href"), attribute(item, "size")
+        if attribute(item, "compression") not in ("", "identity") or attribute(item, "chunkSize"):
+            raise invalid(path, f"'{name}' is stored compressed or in chunks", step="Use an OVA with plain disks")
+        found[name] = int(size) if size else None
+    return found
+
+
+def attribute(item: ElementTree.Element, name: str) -> str:
     """An attribute by its local name: OVF writes them with a namespace, some tools without."""
     return next((value for key, value in item.attrib.items() if key.rpartition("}")[2] == name), "")
 
 
 def _truncated(path: str, part: str) -> OvaInvalid:
-    return _invalid(path, f"it ends before '{part}' does")
+    return invalid(path, f"it ends before '{part}' does")
 
 
-def _invalid(path: str, why: str, step: str = "Download the OVA again, and compare its checksum") -> OvaInvalid:
+def invalid(path: str, why: str, step: str = "Download the OVA again, and compare its checksum") -> OvaInvalid:
     return OvaInvalid("Cannot use the OVA", obj=path, why=why, next_step=step)

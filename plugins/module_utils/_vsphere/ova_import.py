@@ -91,6 +91,7 @@ def import_ova(
             with _heartbeat(lease) as report:
                 upload = _Upload(session, ova=ova, report=report, progress=progress, deadline=deadline)
                 upload.send(result.fileItem, info)
+                ova.finish()
             _complete(lease)
         except BaseException:
             # Fails when the lease is over already (vCenter removes the VM then by itself) or vCenter is gone (the
@@ -237,7 +238,8 @@ class _Upload:
     def send(self, items: Any, info: Any) -> None:
         urls = {device.importKey: device.url for device in info.deviceUrl}
         self._total = max(1, sum(self._ova.parts[item.path].size for item in items))
-        for item in items:
+        # A download has its parts in the order in which they stand.
+        for item in sorted(items, key=lambda item: self._ova.parts[item.path].offset):
             if item.deviceId not in urls:
                 raise VsphereFault("Cannot upload", obj=item.path, why="vCenter offers no place for it")
             # A host that is asked directly says "*" for itself.
