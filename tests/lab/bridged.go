@@ -15,6 +15,7 @@ import (
 	"bonneville.vsphere/lab/control"
 	"bonneville.vsphere/lab/images"
 	"bonneville.vsphere/lab/registry"
+	"bonneville.vsphere/lab/vcenter"
 )
 
 // privatePrefix begins the names of images that a login is needed for.
@@ -46,6 +47,10 @@ func serveImages(ctx context.Context, s *settings, r *ready, cache string, kind 
 	if err != nil {
 		return nil, nothing, err
 	}
+	// In VMs the whole subnet is built in.
+	if k, ok := kind.(interface{ TrustPlain(registry string) }); ok {
+		k.TrustPlain(reg.Address())
+	}
 	if r.Images, err = set.Push(ctx, reg.Address()); err != nil {
 		return nil, reg.Close, err
 	}
@@ -56,6 +61,15 @@ func serveImages(ctx context.Context, s *settings, r *ready, cache string, kind 
 	if err != nil {
 		return nil, reg.Close, err
 	}
+	login.CA = filepath.Join(s.vcenter.Dir, "registry-ca.pem")
+	secured, err := vcenter.ServerTLS(login.CA, kind.Gateway().String())
+	if err == nil {
+		err = reg.ServeTLS(kind.Gateway().String()+":0", secured)
+	}
+	if err != nil {
+		return nil, reg.Close, err
+	}
+	login.Secure = reg.SecureAddress()
 	if r.Archives, err = set.Save(filepath.Join(s.vcenter.Dir, "archives")); err != nil {
 		return nil, reg.Close, err
 	}

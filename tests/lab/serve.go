@@ -51,9 +51,12 @@ type ready struct {
 	Accelerator string `json:"accelerator,omitempty"`
 }
 
-// private is the part of the registry that asks for a login.
+// private is the part of the registry that asks for a login. Secure is the address at
+// which the registry speaks TLS, with a certificate of the authority in the file CA.
 type private struct {
 	Server   string            `json:"server"`
+	Secure   string            `json:"secure"`
+	CA       string            `json:"ca"`
 	Username string            `json:"username"`
 	Password string            `json:"password"`
 	Images   map[string]string `json:"images"`

@@ -17,6 +17,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"bonneville.vsphere/lab/engine"
 	"bonneville.vsphere/lab/guest"
@@ -40,6 +41,7 @@ type Kind struct {
 	mark    string // the value of our label, see owner.go
 	network string
 	subnet  netip.Prefix
+	plain   atomic.Pointer[string] // the registry that guests speak to without TLS
 	gateway netip.Addr
 	leases  *leases.Table
 
@@ -83,6 +85,10 @@ func (k *Kind) Gateway() netip.Addr { return k.gateway }
 // Subnet is the lab's bridge's: x.y.z.2 to 127 are free for static addresses, and
 // x.y.z.128 to 254 are leased by DHCP.
 func (k *Kind) Subnet() netip.Prefix { return k.subnet }
+
+// TrustPlain has guests that boot from now on speak to a registry without TLS. Any
+// other one has to have a certificate that they trust.
+func (k *Kind) TrustPlain(registry string) { k.plain.Store(&registry) }
 
 // SetDHCP makes DHCP answer, or not, machines whose name matches the glob.
 func (k *Kind) SetDHCP(glob string, answering bool) {

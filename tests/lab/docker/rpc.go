@@ -67,9 +67,11 @@ func (k *Kind) serve(m *machine, connection net.Conn) {
 func (k *Kind) answer(m *machine, request wire.Request) wire.Answer {
 	switch request.Kind {
 	case wire.Boot:
-		return wire.Answer{OK: true, Boot: &wire.BootAnswer{
-			Resume: m.resumed, InsecureRegistries: []string{k.subnet.String()},
-		}}
+		boot := wire.BootAnswer{Resume: m.resumed}
+		if plain := k.plain.Load(); plain != nil {
+			boot.InsecureRegistries = []string{*plain}
+		}
+		return wire.Answer{OK: true, Boot: &boot}
 	case wire.Lease:
 		return wire.Answer{OK: true, Lease: k.lease(m)}
 	case wire.Address:

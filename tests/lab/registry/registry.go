@@ -1,9 +1,10 @@
-// Package registry is the lab's image registry: plain HTTP on the lab's bridge,
-// with logins per repository prefix, by the token flow that Docker Hub uses.
+// Package registry is the lab's image registry: plain HTTP, and TLS where asked for, on
+// the lab's bridge, with logins per repository prefix, by the token flow that Docker Hub uses.
 package registry
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -20,6 +21,7 @@ import (
 // Registry is a running registry.
 type Registry struct {
 	listener net.Listener
+	secure   net.Listener // nil without TLS
 	server   *http.Server
 	store    http.Handler
 
@@ -50,6 +52,20 @@ func Serve(address string) (*Registry, error) {
 
 // Address is IP:PORT, as it stands in image names.
 func (r *Registry) Address() string { return r.listener.Addr().String() }
+
+// ServeTLS answers at a further address, with TLS. SecureAddress is that one then.
+func (r *Registry) ServeTLS(address string, config *tls.Config) error {
+	listener, err := tls.Listen("tcp", address, config)
+	if err != nil {
+		return fmt.Errorf("the lab's registry: %w", err)
+	}
+	r.secure = listener
+	go r.server.Serve(listener)
+	return nil
+}
+
+// SecureAddress is IP:PORT where the registry speaks TLS.
+func (r *Registry) SecureAddress() string { return r.secure.Addr().String() }
 
 // Require makes every repository whose name begins with prefix ask for this login.
 func (r *Registry) Require(prefix, user, password string) {
@@ -135,7 +151,11 @@ func (r *Registry) allowed(user, repository string) bool {
 }
 
 func (r *Registry) challenge(w http.ResponseWriter, q *http.Request, repository string) {
-	scheme := fmt.Sprintf(`Bearer realm="http://%s/token",service="lab"`, r.Address())
+	origin := "http://" + r.Address()
+	if q.TLS != nil {
+		origin = "https://" + r.SecureAddress()
+	}
+	scheme := fmt.Sprintf(`Bearer realm="%s/token",service="lab"`, origin)
 	if repository != "" {
 		actions := "pull"
 		if q.Method != http.MethodGet && q.Method != http.MethodHead {

@@ -14,11 +14,11 @@ import (
 	"time"
 )
 
-// serverTLS makes a certificate authority and a server certificate under it, and
+// ServerTLS makes a certificate authority and a server certificate under it, and
 // writes the authority's certificate to caFile. A CA of its own, and no
 // self-signed server certificate, because that is what sites have and because a
 // client that skips verification would pass with the latter unnoticed.
-func serverTLS(caFile, host string) (*tls.Config, error) {
+func ServerTLS(caFile, host string) (*tls.Config, error) {
 	caKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, err

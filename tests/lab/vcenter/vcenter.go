@@ -139,7 +139,7 @@ func (v *VCenter) serve() error {
 	if err != nil {
 		return err
 	}
-	tlsConfig, err := serverTLS(v.caFile, host)
+	tlsConfig, err := ServerTLS(v.caFile, host)
 	if err != nil {
 		return fmt.Errorf("make the certificates: %w", err)
 	}
