@@ -29,3 +29,17 @@ def test_the_reason_arrives(container: Run, docker_lab: Lab, options: dict[str, 
     assert "broken" in result["msg"]
     assert time.monotonic() - start < 30
     assert "broken" not in docker_lab.vms()
+
+
+def test_a_dhcp_server_that_never_answers_is_told_as_such(
+    container: Run, images: dict[str, str], docker_lab: Lab
+) -> None:
+    docker_lab.control("POST", "/dhcp", {"match": "unheard", "answer": False})
+    try:
+        result = container(name="unheard", image=images["web"], on_failure="remove", timeout=120)
+    finally:
+        docker_lab.control("POST", "/dhcp", {"match": "unheard", "answer": True})
+    assert result["failed"]
+    assert result["reason"]["code"] == "dhcp_no_answer", result["msg"]
+    assert "unheard" in result["msg"]
+    assert "unheard" not in docker_lab.vms()
