@@ -170,7 +170,8 @@ options:
     default: false
   comparisons:
     description:
-      - How an option is compared, by its name, as for M(bonneville.vsphere.instant_clone_container).
+      - How an option of the containers is compared, by its name, as for M(bonneville.vsphere.instant_clone_container).
+      - What is not named here is V(strict). What the files do not say, or say no longer, is compared, too.
     type: dict
   on_failure:
     description:

@@ -9,8 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import find_disk_users
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.fcd import find_disks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lease import held, me
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_datacenter
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import (
+    ensure_folder,
+    find_datacenter,
+    find_datastore,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 from tests.support.containers import hear
@@ -317,6 +323,23 @@ def test_a_service_that_its_profile_switches_off_is_left_alone(scripted_lab: Lab
     assert {action["name"] for action in fleet(text, state="absent")["actions"]} >= {f"{name}-web", f"{name}-debug"}
 
 
+def test_what_leaves_a_service_leaves_its_container(fleet: Fleet) -> None:
+    full = f"""
+        services:
+          web:
+            image: {WEB}
+            environment: {{A: "1", B: "2"}}
+            ports: ["80:8080", "81:8081"]
+            labels: {{tier: front}}
+    """
+    fleet(full)
+    fewer = full.replace(', B: "2"', "").replace(', "81:8081"', "").replace("labels: {tier: front}", "")
+    assert fleet(fewer)["summary"] == "~ 1 recreate (env, labels, published_ports)"
+    assert not fleet(fewer)["changed"]
+    kept = fleet(f"services: {{web: {{image: {WEB}}}}}", comparisons={"env": "ignore", "ports": "ignore"})
+    assert not kept["changed"]
+
+
 def test_replicas_come_and_go(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
     for count in (2, 5, 1):
         fleet(f"services: {{web: {{image: {WEB}, deploy: {{replicas: {count}}}}}}}")
@@ -490,6 +513,36 @@ def test_only_the_plan_that_was_reviewed_is_carried_out(
     assert fleet(TWO, expected_plan=str(kept))["changed"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "services: {web: {image: 'w', environment: {TOKEN: '${NOBODY:?}'}, secrets: [s]}}\nsecrets: {s: {file: no}}",
+        "services: {web: {image: w, build: ., imgae: w, depends_on: [web]}}",
+    ],
+    ids=["variable", "keys"],
+)
+def test_a_fleet_can_be_removed_although_its_file_cannot_be_deployed(
+    scripted_lab: Lab, fleet: Fleet, name: str, text: str
+) -> None:
+    fleet(ONE)
+    refused = fleet(text, ok=False)
+    assert refused["failed"] and there(scripted_lab, name) == {f"{name}-web"}
+    assert ("remove", f"{name}-web") in kinds(fleet(text, state="absent"))
+    assert not there(scripted_lab, name)
+
+
+def test_where_a_file_cannot_be_read_at_all_its_fleet_can_be_removed_by_name(
+    scripted_lab: Lab, fleet: Fleet, name: str
+) -> None:
+    fleet(ONE)
+    for options, how in (({}, f"give name: {name}"), ({"name": None}, "give the fleet's name")):
+        refused = fleet("services: {", state="absent", ok=False, **options)
+        assert refused["error_code"] == "invalid_option" and "compose.yaml:1" in refused["msg"]
+        assert f"leave project_src out and {how}" in refused["msg"], refused["msg"]
+        assert there(scripted_lab, name) == {f"{name}-web"}
+    assert ("remove", f"{name}-web") in kinds(fleet(state="absent"))
+
+
 def test_secrets_are_in_no_plan_and_their_change_is(fleet: Fleet, name: str) -> None:
     text = f"services: {{web: {{image: {WEB}, environment: {{TOKEN: hush-@}}}}}}"
     planned = fleet(text, check=True, digest_key="key")
@@ -582,3 +635,54 @@ def test_a_volume_survives_an_update_a_rollback_and_a_removal(scripted_lab: Lab,
     gone = fleet(WITH_VOLUME, state="absent", remove_volumes=True)
     assert ("remove", f"{name}_data") in kinds(gone)
     assert not fleet(WITH_VOLUME, state="absent", remove_volumes=True)["changed"]
+
+
+def test_another_name_of_a_volume_is_another_disk_and_the_old_one_is_kept(
+    scripted_lab: Lab, session: Session, fleet: Fleet, name: str
+) -> None:
+    fleet(WITH_VOLUME)
+    renamed = WITH_VOLUME.replace("{x-bonneville:", f"{{name: {name}-store, x-bonneville:")
+    planned = fleet(renamed, check=True)
+    assert planned["summary"] == "~ 1 recreate (volume_names)"
+    (entry,) = planned["plan"]["recreate"]
+    assert entry["before"]["volume_names"] == {"data": f"{name}_data"}
+    assert entry["after"]["volume_names"] == {"data": f"{name}-store"}
+    fails = [{"phase": "failed", "reason": {"code": "disk_full", "message": "no space"}}]
+    with scripted_lab.scripted({"match": f"{name}-db~2", "script": fails}):
+        assert fleet(renamed, ok=False)["failed"]
+    assert disks(session, scripted_lab, name) == [f"{name}-db has {name}_data"]
+    moved = fleet(renamed)
+    assert f"'{name}-store' instead of '{name}_data', which stays as it is" in str(moved["warnings"])
+    assert disks(session, scripted_lab, name) == [f"{name}-db has {name}-store"]
+    assert {f"{name}-store", f"{name}_data"} <= set(scripted_lab.state()["volumes"])
+    assert not fleet(renamed)["changed"]
+    gone = fleet(renamed, state="absent", remove_volumes=True)
+    assert gone["plan"]["removed_volumes"] == [f"{name}-store"]
+    assert f"{name}_data" in scripted_lab.state()["volumes"], "nobody asked for this one"
+    fleet(WITH_VOLUME, state="absent", remove_volumes=True)
+
+
+def test_a_volume_that_is_left_out_is_given_back_where_the_update_fails(
+    scripted_lab: Lab, session: Session, fleet: Fleet, name: str
+) -> None:
+    fleet(WITH_VOLUME)
+    without = WITH_VOLUME.replace("        volumes: [data:/data]\n", "")
+    fails = [{"phase": "failed", "reason": {"code": "disk_full", "message": "no space"}}]
+    with scripted_lab.scripted({"match": f"{name}-db~2", "script": fails}):
+        assert fleet(without, ok=False)["failed"]
+    assert disks(session, scripted_lab, name) == [f"{name}-db has {name}_data"]
+    assert not fleet(WITH_VOLUME)["changed"]
+    assert fleet(without)["summary"] == "~ 1 recreate (named_volumes, volume_names)"
+    assert disks(session, scripted_lab, name) == []
+    fleet(WITH_VOLUME, state="absent", remove_volumes=True)
+
+
+def disks(session: Session, lab: Lab, name: str) -> list[str]:
+    """Which VM has which volume of a fleet."""
+    datastore = find_datastore(session, datacenter=find_datacenter(session), path=lab.ready["datastore"]).moid
+    wanted = [one for one in lab.state()["volumes"] if one.startswith(name)]
+    return sorted(
+        f"{user} has {disk.name}"
+        for disk in find_disks(session, datastores=[datastore], names=wanted)
+        for user in find_disk_users(session, files=[disk.path], datastores=[datastore]).values()
+    )

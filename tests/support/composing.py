@@ -38,6 +38,11 @@ def load(text: str, beside: Mapping[str, str] | None = None, *, name: str = "sho
     return compose.load("/fleets/shop", name=name, look=texts({"compose.yaml": text, **(beside or {})}), **options)
 
 
+def outline(text: str, beside: Mapping[str, str] | None = None, **options: Any) -> Project:
+    """What a removal needs to know of the fleet of one Compose file."""
+    return compose.outline("/fleets/shop", look=texts({"compose.yaml": text, **(beside or {})}), **options)
+
+
 def service(text: str, beside: Mapping[str, str] | None = None, **options: Any) -> FleetService:
     """The service ``web`` of the Compose file whose service of this name has the given lines."""
     body = "\n".join(f"    {line}" for line in text.strip("\n").splitlines())

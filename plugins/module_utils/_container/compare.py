@@ -6,7 +6,8 @@
 
 As Docker's Ansible users know it: only options that the user set are compared;
 values and lists have to be equal, sets and dictionaries may hold more; the user
-can say otherwise per option. Compared with is what the container was made from,
+can say otherwise per option. A fleet's containers have to be what its files say, no
+more and no less. Compared with is what the container was made from,
 as its marks record it. A sealed spec is given once, before the container
 exists, so no option can be changed in place: every difference means a new one.
 """
@@ -36,8 +37,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.valu
 # Options that the user knows by other names, or that become several.
 _ALIASES = {
     "env_file": ("env",),
-    "volumes": ("volumes", "named_volumes", "files"),
-    "mounts": ("volumes", "named_volumes", "files", "tmpfs"),
+    "volumes": ("volumes", "named_volumes", "volume_names", "files"),
+    "mounts": ("volumes", "named_volumes", "volume_names", "files", "tmpfs"),
     "ports": ("published_ports",),
     "exposed": ("exposed_ports",),
     "expose": ("exposed_ports",),
@@ -117,6 +118,7 @@ def compare(
     image_ids: Collection[str] = (),
     scope: str,
     digest_key: str,
+    exact: bool = False,
 ) -> Comparison:
     """Find every option in which ``applied`` is not what is wanted.
 
@@ -124,18 +126,23 @@ def compare(
         rules: of ``read_comparisons``.
         image_ids: what the image's name stands for in the template now; empty where it holds none.
         scope: the service, as its secrets were digested for.
+        exact: an option that is not wanted has to be as if it had never been set.
 
     Raises:
         InvalidOption: secrets were recorded under another digest key.
     """
     if not applied.readable:
         return Comparison(differences=(Difference(option="marks", before="unreadable", after="recorded"),))
+    options, hidden = dict(wanted.options), dict(wanted.secrets)
+    if exact:
+        options = {name: _unset(OPTIONS[name]) for name in applied.options} | options
+        hidden = {name: {} for name in applied.digests.names} | hidden
     found = [
         Difference(option=name, before=_plain(_before(OPTIONS[name], applied)), after=_plain(value))
-        for name, value in wanted.options.items()
+        for name, value in options.items()
         if rules[name] != IGNORE and not matches(OPTIONS[name], value, _before(OPTIONS[name], applied), rules[name])
     ]
-    for name, values in wanted.secrets.items():
+    for name, values in hidden.items():
         if rules[name] == IGNORE:
             continue
         allow_more = rules[name] == ALLOW_MORE
@@ -163,6 +170,10 @@ def matches(option: Option, wanted: Any, actual: Any, rule: str) -> bool:
 
 def _before(option: Option, applied: Applied) -> Any:
     return applied.options.get(option.name, option.default)
+
+
+def _unset(option: Option) -> Any:
+    return () if option.default is None and option.kind in (LIST, SET) else option.default
 
 
 def _secret(option: str, changes: Mapping[str, str]) -> Difference:

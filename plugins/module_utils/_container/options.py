@@ -207,6 +207,7 @@ _ALL = (
     _option("volumes", SET, values.unique, ()),
     # One more is another disk: a container that has it is another one.
     _option("named_volumes", LIST, values.texts, ()),
+    _option("volume_names", DICT, values.pairs, {}),
     _option("tmpfs", DICT, values.pairs, {}),
     Option(name="files", kind=DICT, read=values.pairs, default={}, secret=True),
     # The VM

@@ -174,6 +174,7 @@ def _compare(
         image_ids=held_images.get((spec.template, spec.image), ()),
         scope=identity.scope,
         digest_key=service.digest_key,
+        exact=service.exact,
     )
 
 

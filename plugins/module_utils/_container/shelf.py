@@ -44,6 +44,7 @@ class Shelf:
         self._names = stock.names
         self._disks = dict(stock.disks)
         self._missing = dict(stock.missing)
+        self._held = stock.held
         self._released: dict[str, tuple[FirstClassDisk, ...]] = {}  # by the moid of the VM that had them
 
     def make(self, containers: Iterable[str], *, deadline: Deadline, watch: Watch) -> Errors:
@@ -70,7 +71,7 @@ class Shelf:
         known = {vm.moid: vm.name for vm in vms if named_volumes(vm.marks.applied.options)}
         if not known:
             return {}
-        by_id = {disk.id: disk for disk in self._disks.values()}
+        by_id = {disk.id: disk for disk in (*self._held, *self._disks.values())}
         changes: dict[str, Change] = {}
         for moid, hardware in read_hardware(self._session, known).items():
             devices = [disk for disk in hardware.disks if disk.fcd_id]

@@ -32,7 +32,8 @@ PRESENT, STARTED, HEALTHY, STOPPED, ABSENT = STATES = ("present", "started", "he
 class Service:
     """One container spec times its replicas. ``replicas`` of None is one container that bears the service's name.
 
-    What follows is a fleet's alone. ``checked``: where there is a health check,
+    What follows is a fleet's alone. ``exact``: an option that it does not set is to be
+    as if it had never been set. ``checked``: where there is a health check,
     it has to pass. ``ends``: its containers are to end by themselves, which is
     no reason to start them again; with ``must_succeed`` their end is awaited,
     and one that ended in a failure is started again. ``settled`` are ordinals
@@ -50,6 +51,7 @@ class Service:
     recreate: bool = False
     rules: Mapping[str, str] = field(default_factory=dict)
     digest_key: str = field(default="", repr=False)
+    exact: bool = False
     checked: bool = False
     ends: bool = False
     must_succeed: bool = False

@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import UNDER_WAY
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import (
+    UNDER_WAY,
+    ContainerVm,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.mounts import NamedVolume
@@ -108,7 +111,7 @@ def take_stock(
         for action, _unused in takers
         if action.service.spec and action.service.spec.volumes
     }
-    if not names:
+    if not names and not any(named_volumes(vm.marks.applied.options) for vm in _replaced(plan)):
         return Stock()
     givers = (*plan.of(RECREATE, REMOVE), *(action for action, _unused in takers))
     giving = [action.vm for action in givers if action.vm]
@@ -136,8 +139,15 @@ def take_stock(
     # A disk is made before the VM that is to have it: what is under way without one can only be made again.
     hopeless = {action.identity.name for action, datastore in takers if not datastore and _lacks(action, names, disks)}
     return Stock(
-        names={name: each for name, each in names.items() if name not in hopeless}, disks=disks, missing=missing
-    )  # fmt: skip
+        names={name: each for name, each in names.items() if name not in hopeless},
+        disks=disks,
+        missing=missing,
+        held=tuple(held),
+    )
+
+
+def _replaced(plan: Plan) -> list[ContainerVm]:
+    return [action.vm for action in plan.of(RECREATE) if action.vm]
 
 
 def _lacks(action: Action, names: Mapping[str, Mapping[str, str]], disks: Mapping[str, FirstClassDisk]) -> bool:

@@ -40,8 +40,10 @@ def disk_name(fleet: str, volume: str, wishes: Mapping[str, Wish]) -> str:
 @dataclass(frozen=True, kw_only=True)
 class Stock:
     """The disks of a run. ``names`` says what a container's volumes are called as disks: by the container's
-    name and the volume's. ``missing`` are still to be made: by name, the datastore's moid and MiB."""
+    name and the volume's. ``missing`` are still to be made: by name, the datastore's moid and MiB. ``held`` are
+    all that VMs have which are replaced, wanted further on or not: they may have to be given back."""
 
     names: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     disks: Mapping[str, FirstClassDisk] = field(default_factory=dict)
     missing: Mapping[str, tuple[str, int]] = field(default_factory=dict)
+    held: tuple[FirstClassDisk, ...] = ()

@@ -7,11 +7,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.values import text
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import order
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.files import inside
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.assemble import FAILED, assemble
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.dotenv import read_dotenv
@@ -23,13 +24,17 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.pl
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.problems import Problems
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.model.tree import Tree
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import Project, Volume
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import (
+    Dependency,
+    FleetService,
+    Project,
+    Volume,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate import extension, together
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.contents import wrong_resource
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.honour import check_ignored, honoured
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.services import (
     Surroundings,
-    Translated,
     translate,
 )
 
@@ -69,9 +74,7 @@ def load(
         InvalidOption, Unsupported, Several: all that is wrong, each with its file, and its line where it is known.
     """
     look = look or inside(directory)
-    known = _variables(variables or {}, look)
-    if name:
-        known["COMPOSE_PROJECT_NAME"] = name
+    known = _variables(variables or {}, look, name)
     model = assemble(_files(files, look), variables=known, look=look)
     problems = Problems(ignore_unsupported)
     check_ignored(list(ignore_unsupported), problems)
@@ -85,7 +88,8 @@ def load(
     found = [translate(one, enabled[one], around) for one in sorted(enabled)]
     together.check_names(fleet, enabled, found, problems)
     together.check_disks(enabled, found, problems)
-    volumes = _volumes(fleet, found, around)
+    mounted = {volume for one in found for volume in one.volumes}
+    volumes = _volumes(fleet, around.section("volumes"), top, problems, mounted=mounted)
     problems.settle(FAILED)
     return Project(
         name=fleet,
@@ -97,14 +101,78 @@ def load(
     )
 
 
-def _variables(given: Mapping[str, Any], look: Look) -> dict[str, str]:
-    """The variables given, and below them those of ``.env``."""
+def outline(
+    directory: str,
+    files: Sequence[str] = (),
+    *,
+    name: str = "",
+    variables: Mapping[str, Any] | None = None,
+    look: Look | None = None,
+) -> Project:
+    """Of a fleet that is to go what its removal needs: its name and places, its volumes, and who depends on whom.
+
+    Services count whatever their profiles. All else may be wrong, or have variables without a value. Arguments as
+    ``load`` takes them.
+
+    Raises: InvalidOption, Several, for what is needed and cannot be read.
+    """
+    look = look or inside(directory)
+    known = _variables(variables or {}, look, name)
+    model = assemble(_files(files, look), variables=known, look=look, part=_needed_to_remove)
+    problems = Problems()
+    top = extension.read(model, "top", "", problems)
+    fleet = _fleet_name(name, model, directory)
+    volumes = _volumes(fleet, model.get("volumes") or {}, top, problems, mounted=frozenset())
+    problems.settle(FAILED)
+    return Project(
+        name=fleet,
+        services=_bare_services(model.get("services") or {}),
+        volumes=volumes,
+        places={key: top[key] for key in _PLACES if key in top},
+    )
+
+
+def _needed_to_remove(tree: Tree) -> Tree:
+    found = _some(tree, ("name", "include", "services", "volumes", extension.NAME))
+    for section, keys in (("services", ("depends_on", "extends")), ("volumes", ("name", "external", extension.NAME))):
+        inner = found.get(section)
+        if isinstance(inner, Tree):
+            named = {
+                key: _some(one, keys) if isinstance(one, Tree) else Tree(mark=inner.where(key))
+                for key, one in inner.items()
+            }
+            found[section] = Tree(named, mark=inner.mark, at=inner.at)
+    return found
+
+
+def _some(tree: Tree, keys: Sequence[str]) -> Tree:
+    return Tree({key: tree[key] for key in keys if key in tree}, mark=tree.mark, at=tree.at)
+
+
+def _bare_services(written: Mapping[str, Tree | None]) -> tuple[FleetService, ...]:
+    """Services of which only the order is known; where they wait for each other in a circle there is none."""
+    waits = {name: sorted((service or {}).get("depends_on") or {}) for name, service in written.items()}
+    found = tuple(
+        FleetService(
+            name=name, options={}, depends_on=tuple(Dependency(service=one) for one in others if one in written)
+        )
+        for name, others in sorted(waits.items())
+    )
+    try:
+        order.check(found)
+    except InvalidOption:
+        return tuple(FleetService(name=one.name, options={}) for one in found)
+    return found
+
+
+def _variables(given: Mapping[str, Any], look: Look, name: str) -> dict[str, str]:
+    """The variables given with the fleet's name, and below them those of ``.env``."""
     own = {
         str(name): text(f"variables.{name}", value, secret=True) for name, value in given.items() if value is not None
     }
-    if look(".env").state == MISSING:
-        return own
-    return read_dotenv(".env", need_text(look, ".env", None, role="the variables in"), own) | own
+    if look(".env").state != MISSING:
+        own = read_dotenv(".env", need_text(look, ".env", None, role="the variables in"), own) | own
+    return own | ({"COMPOSE_PROJECT_NAME": name} if name else {})
 
 
 def _files(files: Sequence[str], look: Look) -> list[str]:
@@ -138,12 +206,12 @@ def _fleet_name(name: str, model: Tree, directory: str) -> str:
     return made
 
 
-def _volumes(fleet: str, found: Sequence[Translated], around: Surroundings) -> tuple[Volume, ...]:
+def _volumes(
+    fleet: str, section: Mapping[str, Tree], top: Mapping[str, Any], problems: Problems, *, mounted: Collection[str]
+) -> tuple[Volume, ...]:
     """The named volumes, those too that no chosen service mounts: what a file still names is not to be pruned."""
-    problems = around.problems
-    mounted = {volume for one in found for volume in one.volumes}
     volumes = []
-    for key, written in sorted(around.section("volumes").items()):
+    for key, written in sorted(section.items()):
         # Of an unmounted one only its name counts, so nothing of it has to be honoured.
         tree = honoured(written, "volume", key, problems if key in mounted else Problems())
         own = extension.read(tree, "volume", key, problems)
@@ -154,7 +222,7 @@ def _volumes(fleet: str, found: Sequence[Translated], around: Surroundings) -> t
             Volume(
                 key=key,
                 name=str(tree.get("name") or (key if external else f"{fleet}_{key}")),
-                size_gb=None if external else own.get("size_gb", around.top.get("size_gb")),
+                size_gb=None if external else own.get("size_gb", top.get("size_gb")),
                 external=external,
                 datastore=own.get("datastore", ""),
             )

@@ -17,6 +17,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desi
     Places,
     read_file,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.options import STRICT
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import DEFAULT_FOLDER
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import (
     ContainerSpec,
@@ -26,7 +27,11 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import HEALTHY, STARTED, Service
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.values import at_least, invalid
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import DEFAULT_SIZE_MB, Wish
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import (
+    DEFAULT_SIZE_MB,
+    Wish,
+    disk_name,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, InvalidOption, Several
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import order, project
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import FleetService, Project, Volume
@@ -77,9 +82,11 @@ def read_fleet(params: Mapping[str, Any], load: Load) -> Fleet:
     absent = params["state"] == ABSENT
     found = _project(params, load, absent=absent)
     check_service_name("name", found.name)
-    order.check(found.services)
+    if not absent:
+        order.check(found.services)
     folder = clean_path(params["folder"] or found.places.get("folder", "") or f"{DEFAULT_FOLDER}/{found.name}")
-    services = () if absent else read_services(found, params, folder=folder)
+    wishes = {volume.key: _wish(volume) for volume in found.volumes}
+    services = () if absent else read_services(found, params, folder=folder, wishes=wishes)
     places = Places(
         datacenter=params["datacenter"] or "",
         folder=folder,
@@ -87,7 +94,6 @@ def read_fleet(params: Mapping[str, Any], load: Load) -> Fleet:
         resource_pool=params["resource_pool"] or found.places.get("resource_pool", ""),
         datastore=params["datastore"] or found.places.get("datastore", ""),
     )
-    wishes = {volume.key: _wish(volume) for volume in found.volumes}
     check_allowed(params, services, places, wishes)
     return Fleet(
         project=found,
@@ -104,9 +110,11 @@ def read_fleet(params: Mapping[str, Any], load: Load) -> Fleet:
     )
 
 
-def read_services(found: Project, params: Mapping[str, Any], *, folder: str) -> tuple[Service, ...]:
+def read_services(
+    found: Project, params: Mapping[str, Any], *, folder: str, wishes: Mapping[str, Wish]
+) -> tuple[Service, ...]:
     """The project's services with the module's defaults. Raises what is wrong with any of them, together."""
-    rules = read_comparisons(params["comparisons"])
+    rules = read_comparisons({"*": STRICT, **(params["comparisons"] or {})})
     conditions = {
         (one.service, one.condition) for service in found.services for one in service.depends_on if one.required
     }
@@ -114,7 +122,7 @@ def read_services(found: Project, params: Mapping[str, Any], *, folder: str) -> 
     errors: list[BonnevilleError] = []
     for one in found.services:
         try:
-            spec = _spec(one, params)
+            spec = _spec(one, params, fleet=found.name, wishes=wishes)
         except BonnevilleError as error:
             error.why = f"in service '{one.name}': {error.why}" if error.why else f"in service '{one.name}'"
             errors.append(error)
@@ -131,6 +139,7 @@ def read_services(found: Project, params: Mapping[str, Any], *, folder: str) -> 
                 recreate=params["recreate"],
                 rules=rules,
                 digest_key=params["digest_key"] or "",
+                exact=True,
                 checked=not one.job,
                 ends=one.job,
                 must_succeed=one.job and (one.name, project.COMPLETED) in conditions,
@@ -182,7 +191,10 @@ def _not_allowed(kind: str, name: str, allowed: Iterable[str]) -> InvalidOption:
 def _project(params: Mapping[str, Any], load: Load, *, absent: bool) -> Project:
     name = params["name"] or ""
     if params["project_src"]:
-        found = load(params["project_src"])
+        try:
+            found = load(params["project_src"])
+        except BonnevilleError as error:
+            raise _without_files(error, name) if absent else error from error.__cause__
         return replace(found, name=name) if name else found
     if not absent:
         raise invalid("project_src", "", "there is no fleet without its files", "Name the fleet's directory")
@@ -191,9 +203,23 @@ def _project(params: Mapping[str, Any], load: Load, *, absent: bool) -> Project:
     return Project(name=name)
 
 
-def _spec(one: FleetService, params: Mapping[str, Any]) -> ContainerSpec:
+def _without_files(error: BonnevilleError, name: str) -> BonnevilleError:
+    """A fleet can be removed although its files cannot be read; who asks for that knows its name and folder."""
+    given = f"name: {name}" if name else "the fleet's name"
+    error.next_step = (
+        f"{error.next_step or 'Correct that'}. Or leave project_src out and give {given}, and its folder unless that "
+        f"is {DEFAULT_FOLDER}/{name or 'NAME'}: then it is removed without its files, in no particular order"
+    )
+    return error
+
+
+def _spec(one: FleetService, params: Mapping[str, Any], *, fleet: str, wishes: Mapping[str, Wish]) -> ContainerSpec:
     defaults = {name: params[name] for name in ("template", "network") if params[name]}
     spec = read_spec({**defaults, **one.options}, read_file=read_file)
+    if spec.volumes:
+        # Another name is another disk, which only another container can be given.
+        disks = {volume.name: disk_name(fleet, volume.name, wishes) for volume in spec.volumes}
+        spec = replace(spec, options=dict(sorted({**spec.options, "volume_names": disks}.items())))
     if not one.contents:
         return spec
     carried = tuple(File(target=file.target, content=file.content, mode=file.mode) for file in one.contents)

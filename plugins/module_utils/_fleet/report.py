@@ -97,6 +97,7 @@ def warnings(report: FleetReport) -> list[str]:
     ]
     named = set(report.report.errors)
     told += [text for text in failed if not any(f"'{name}'" in text for name in named)]
+    told += [text for action in done_actions(report) if (text := _other_disks(action))]
     left = [] if view.fleet.prune else [one.vm.name for one in orphans(view.fleet, view.layout.seen)]
     if left:
         told.append(
@@ -117,6 +118,19 @@ def check(report: FleetReport) -> None:
         raise Several(f"Fleet '{report.view.fleet.name}' is not as it should be", ordered, details=details)
     ordered[0].details = {**details, **ordered[0].details}
     raise ordered[0]
+
+
+def _other_disks(action: Action) -> str:
+    """Of a container whose volumes are other disks than before, so that its data stays behind; else empty."""
+    before, after = (one.get("volume_names") or {} for one in (action.before, action.after))
+    moved = [
+        f"'{after[key]}' instead of '{before[key]}'"
+        for key in sorted(before)
+        if after.get(key, before[key]) != before[key]
+    ]
+    if not moved:
+        return ""
+    return f"Container '{action.name}' gets volume {', '.join(moved)}, which stays as it is with all that is on it."
 
 
 def _jobs(found: Any) -> set[str]:

@@ -11,7 +11,7 @@ extends, include; then it is merged over the files before it.
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,18 +45,28 @@ class _Place:
     variables: Mapping[str, str]
 
 
-def assemble(files: Sequence[str], *, variables: Mapping[str, str], look: Look) -> Tree:
+def assemble(
+    files: Sequence[str],
+    *,
+    variables: Mapping[str, str],
+    look: Look,
+    part: Callable[[Tree], Tree] = lambda tree: tree,
+) -> Tree:
     """The files' common model in canonical form, profiles not yet looked at.
+
+    Args:
+        part: of a file as it is written the part that counts; the rest may be wrong.
 
     Raises:
         InvalidOption, Several: each error names the file, and the line where it is known.
     """
-    return _Assembler(look).files(files, _Place(base="", variables=variables), included=())
+    return _Assembler(look, part).files(files, _Place(base="", variables=variables), included=())
 
 
 class _Assembler:
-    def __init__(self, look: Look) -> None:
+    def __init__(self, look: Look, part: Callable[[Tree], Tree]) -> None:
         self._look = look
+        self._part = part
 
     def files(self, paths: Sequence[str], place: _Place, *, included: tuple[str, ...]) -> Tree:
         """Files of one place, each merged over those before it."""
@@ -79,7 +89,7 @@ class _Assembler:
         found = []
         for document in read_documents(path, text):
             problems = Problems()
-            tree = interpolate(document.tree, place.variables, problems, mark=document.tree.mark)
+            tree = interpolate(self._part(document.tree), place.variables, problems, mark=document.tree.mark)
             problems.settle(FAILED)
             cast(tree, problems)
             validate(tree, problems)

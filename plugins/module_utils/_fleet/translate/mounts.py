@@ -111,7 +111,10 @@ class _Reader:
             self._volumes.append(target)
         elif entry["source"] in self._known:
             self._named.append(str(entry["source"]))
-            self._volumes.append(f"{entry['source']}:{target}" + (":ro" if read_only else ""))
+            details = entry.get("volume")
+            asked = {"ro": read_only, "nocopy": isinstance(details, Tree) and bool(details.get("nocopy"))}
+            modes = ",".join(mode for mode, on in asked.items() if on)
+            self._volumes.append(f"{entry['source']}:{target}" + (f":{modes}" if modes else ""))
         else:
             self._wrong(
                 "volumes",

@@ -329,7 +329,7 @@ SERVICE: Mapping[str, Key] = {
     "volumes.bind.selinux": _yes("nothing: no host's directory is shared"),
     "volumes.volume": _yes("details of a volume"),
     "volumes.volume.labels": _no("anonymous volumes live and go with their VM", "Leave them out"),
-    "volumes.volume.nocopy": _no("the image's content is copied into an empty volume"),
+    "volumes.volume.nocopy": _yes("an empty named volume gets nothing of what the image has there"),
     "volumes.volume.subpath": _no("a volume is mounted as a whole", "Use a volume of its own"),
     "volumes.tmpfs": _yes("details of a tmpfs"),
     "volumes.tmpfs.size": _yes("its size"),

@@ -17,11 +17,17 @@ SCOPE = "folder:bonneville/web"
 
 
 def differing(
-    before: dict[str, Any], after: dict[str, Any], *, comparisons: dict[str, str] | None = None, key: str = ""
+    before: dict[str, Any],
+    after: dict[str, Any],
+    *,
+    comparisons: dict[str, str] | None = None,
+    key: str = "",
+    exact: bool = False,
 ) -> list[str]:
     """The options in which ``after`` differs from a container made by ``before``, through the marks' own form."""
     recorded = decode_applied(encode_applied(applied(spec(**before), key=key)))
-    found = comparing.compare(spec(**after), recorded, rules=read_comparisons(comparisons), scope=SCOPE, digest_key=key)
+    rules = read_comparisons(comparisons)
+    found = comparing.compare(spec(**after), recorded, rules=rules, scope=SCOPE, digest_key=key, exact=exact)
     return [one.option for one in found.differences]
 
 
@@ -202,3 +208,19 @@ def test_applied_survives_the_marks() -> None:
     assert isinstance(after, Applied)
     assert after.image_id == "sha256:1"
     assert after.digests == before.digests
+
+
+@pytest.mark.parametrize("key", ["", "key"])
+@pytest.mark.parametrize(
+    "option",
+    [
+        {"user": "root"}, {"command": "a b"}, {"published_ports": ["80"]}, {"labels": {"a": "1"}}, {"tty": True},
+        {"tmpfs": ["/a"]}, {"volumes": ["/a"]}, {"env": {"A": "1"}}, {"healthcheck": {"retries": 1}},
+    ],
+)  # fmt: skip
+def test_what_is_wanted_exactly_has_nothing_that_is_not_set_any_more(option: dict[str, Any], key: str) -> None:
+    (name,) = option
+    assert differing(option, {}, key=key) == []
+    assert differing(option, {}, comparisons={"*": "strict"}, key=key, exact=True) == [name]
+    assert differing(option, option, key=key, exact=True) == []
+    assert differing(option, {}, comparisons={name: "ignore"}, key=key, exact=True) == []

@@ -260,7 +260,6 @@ def test_mistakes(text: str, told: str) -> None:
         ("volumes: ['./html:/html:ro']", "volumes.bind", "'html' is a directory"),
         ("volumes: ['./file:/file']", "volumes.bind.read_write", "'file': a file that is carried"),
         ("volumes: [{type: npipe, source: x, target: /x}]", "volumes.type", "'npipe': a VM of its own has neither"),
-        ("volumes: ['v:/v:nocopy']", "volumes.volume.nocopy", "the image's content is copied"),
         ("configs: [{source: c, uid: '5'}]", "configs.uid", "'5': the file is root's"),
         ("secrets: [ext]", "secret.external", "there is no store"),
         ("extra_hosts: {a: [10.0.0.1, 10.0.0.2]}", "extra_hosts", "'a' has several addresses"),

@@ -123,6 +123,7 @@ _SAMPLES: dict[str, Any] = {
     "volumes.read_only": (["v:/d"], [{"type": "volume", "target": "/d", "source": "v", "read_only": True}]),
     "volumes.bind": [{"type": "bind", "source": "./a.env", "target": "/a", "read_only": True, "bind": {}}],
     "volumes.volume": [{"type": "volume", "target": "/d", "volume": {}}],
+    "volumes.volume.nocopy": (["v:/d"], ["v:/d:nocopy"]),
     "volumes.tmpfs": [{"type": "tmpfs", "target": "/d", "tmpfs": {}}],
     "volumes.tmpfs.size": (["/x"], [{"type": "tmpfs", "target": "/d", "tmpfs": {"size": "1m"}}]),
     "volumes.tmpfs.mode": (["/x"], [{"type": "tmpfs", "target": "/d", "tmpfs": {"mode": 0o700}}]),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import read_spec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project import (
     COMPLETED,
     HEALTHY,
@@ -15,7 +17,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.project 
     Volume,
 )
 
-from tests.support.composing import load, service
+from tests.support.composing import load, outline, service
 
 
 @pytest.mark.parametrize(
@@ -222,6 +224,51 @@ def test_jobs() -> None:
         "awaited": (True, 60.0),
         "waiting": (False, None),
     }
+
+
+BROKEN = """
+name: shop
+x-bonneville: {folder: teams/shop, size_gb: 2}
+services:
+  web: {image: $NOBODY, build: ., imgae: x, env_file: no.env, secrets: [s], depends_on: [db, nobody]}
+  db: {volumes: ["data:/d"], ports: [a], profiles: [off]}
+  old:
+volumes:
+  data: {labels: [a]}
+  kept: {external: true, name: theirs}
+secrets: {s: {file: no}}
+"""
+
+
+def test_of_a_fleet_that_is_to_go_only_what_that_needs_is_read() -> None:
+    found = outline(BROKEN)
+    assert (found.name, dict(found.places)) == ("shop", {"folder": "teams/shop"})
+    assert {one.name: [it.service for it in one.depends_on] for one in found.services} == {
+        "db": [], "old": [], "web": ["db"],
+    }  # fmt: skip
+    assert found.volumes == (
+        Volume(key="data", name="shop_data", size_gb=2), Volume(key="kept", name="theirs", external=True),
+    )  # fmt: skip
+
+
+def test_in_a_circle_nobody_waits_where_all_of_it_is_to_go() -> None:
+    found = outline("services: {a: {depends_on: [b]}, b: {depends_on: [a]}}")
+    assert [(one.name, one.depends_on) for one in found.services] == [("a", ()), ("b", ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("services: {", "expected the node content"),
+        ("name: $NOBODY", "There is no value for the variable 'NOBODY'"),
+        ("volumes: {v: {name: $NOBODY}}", "There is no value for the variable 'NOBODY'"),
+        ("x-bonneville: {foldr: a}", "There is no key 'foldr'"),
+        ("services: {a: {extends: {service: b, file: b.yaml}}}", "b.yaml"),
+    ],
+)
+def test_what_a_removal_needs_has_to_be_right(text: str, told: str) -> None:
+    with pytest.raises(BonnevilleError, match=re.escape(told)):
+        outline(text)
 
 
 @pytest.mark.parametrize(
