@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,30 +11,31 @@ from typing import Any
 
 import pytest
 
+from tests.support.killing import begin, end_at, kill_after
 from tests.support.lab import Lab
 from tests.support.modules import run_module
+from tests.support.standing import standing
 from tests.support.vsphere import FrozenTemplate
 
 WEB, JOB = "registry.example/web:1", "registry.example/job:1"
-# A lease of two minutes would be waited for after each kill.
-_ALONE = """
-import json, sys
-from tests.support.modules import run_module
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import lease
-lease.SECONDS = float(sys.argv[2])
-print(json.dumps(run_module("container_fleet", json.loads(sys.argv[1]))))
-"""
 SHOP = f"""
 services:
-  db: {{image: {WEB}, environment: {{COLOUR: "@"}}}}
+  db: {{image: {WEB}, environment: {{COLOUR: "@"}}, volumes: [data:/data]}}
+  migrate: {{image: {JOB}, restart: "no", environment: {{COLOUR: "@"}}, depends_on: [db]}}
   api:
     image: {WEB}
     environment: {{COLOUR: "@"}}
-    depends_on: [db]
+    depends_on: {{migrate: {{condition: service_completed_successfully}}}}
     deploy: {{replicas: 3, update_config: {{parallelism: 2, order: start-first, failure_action: rollback}}}}
   front: {{image: {WEB}, depends_on: [api]}}
+volumes:
+  data: {{x-bonneville: {{size_gb: 1}}}}
 """
-CALLS = 70  # what the whole takes, roughly
+
+# How far a run is when it is killed: parts of the calls that it makes undisturbed.
+_SEEDED = random.Random(5)
+DEPLOYS = [round(_SEEDED.random(), 3) for _ in range(20)]
+UPDATES = [round(_SEEDED.random(), 3) for _ in range(6)]
 
 
 class Shop:
@@ -52,10 +49,8 @@ class Shop:
         (self.directory / "compose.yaml").write_text(SHOP.replace("@", colour))
         return {**self._options, "project_src": str(self.directory)}
 
-    def begin(self, colour: str, *, lease: float = 120.0) -> subprocess.Popen[bytes]:
-        environment = {**os.environ, **self.lab.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
-        command = [sys.executable, "-c", _ALONE, json.dumps(self.options(colour)), str(lease)]
-        return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    def begin(self, colour: str, *, elsewhere: float = 0.0) -> subprocess.Popen[bytes]:
+        return begin(self.lab, self.options(colour), elsewhere=elsewhere)
 
     def run(self, colour: str) -> dict[str, Any]:
         result = run_module("container_fleet", self.options(colour), environment=self.lab.environment)
@@ -63,7 +58,8 @@ class Shop:
         return result
 
     def end(self) -> None:
-        gone = run_module("container_fleet", {**self._options, "state": "absent"}, environment=self.lab.environment)
+        options = {**self.options("red"), "state": "absent", "remove_volumes": True}
+        gone = run_module("container_fleet", options, environment=self.lab.environment)
         assert not gone.get("failed"), gone["msg"]
 
     def vms(self) -> dict[str, Any]:
@@ -73,50 +69,77 @@ class Shop:
         return [str(path) for path in self.lab.state()["folders"] if self.name in str(path)]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def jobs_end(scripted_lab: Lab) -> Iterator[None]:
+    ended = {"phase": "exited", "container": {"state": "exited", "exit_code": 0}}
+    with scripted_lab.scripted({"match": "*-migrate*", "script": [{"phase": "running"}, {"after_ms": 50, **ended}]}):
+        yield
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    scripted_lab: Lab, frozen_template: FrozenTemplate, tmp_path_factory: pytest.TempPathFactory
+) -> dict[bool, tuple[dict[str, Any], int]]:
+    """What a deploy, and an update after it, come to when nobody disturbs them, and how many calls each makes."""
+    shop = Shop(scripted_lab, frozen_template.name, tmp_path_factory.mktemp("undisturbed"), "undisturbed")
+    found = {}
+    for updating, colour in ((False, "blue"), (True, "green")):
+        scripted_lab.reset_calls()
+        shop.run(colour)
+        calls = sum(scripted_lab.calls().values())
+        found[updating] = (standing(scripted_lab, shop.name), calls)
+    shop.end()
+    return found
+
+
 @pytest.fixture
 def shop(
     scripted_lab: Lab, frozen_template: FrozenTemplate, tmp_path: Path, request: pytest.FixtureRequest
 ) -> Iterator[Shop]:
-    name = request.node.name.removeprefix("test_").replace("[", "-").replace("]", "").replace("_", "-")[:20].strip("-")
-    shop = Shop(scripted_lab, frozen_template.name, tmp_path, f"{name}-{random.randrange(1000)}")
+    name = "".join(letter for letter in request.node.name.removeprefix("test_a_run_that_is_") if letter.isalnum())[:20]
+    shop = Shop(scripted_lab, frozen_template.name, tmp_path, f"{name}-{random.randrange(10_000)}")
     yield shop
     shop.end()
 
 
-def after(shop: Shop, process: subprocess.Popen[bytes], calls: int) -> bool:
-    """Wait until a run has made so many calls; whether it was still running then."""
-    while process.poll() is None:
-        if sum(shop.lab.calls().values()) >= calls:
-            return True
-        time.sleep(0.002)
-    return False
-
-
-@pytest.mark.parametrize("moment", random.Random(5).sample(range(8, CALLS), 5))
-@pytest.mark.parametrize("updating", [False, True], ids=["deploy", "update"])
-def test_a_run_that_is_killed_is_finished_by_the_next(shop: Shop, moment: int, updating: bool) -> None:
+@pytest.mark.parametrize(
+    ("updating", "part"), [*((False, part) for part in DEPLOYS), *((True, part) for part in UPDATES)]
+)
+def test_a_run_that_is_killed_is_finished_by_the_next(
+    shop: Shop, undisturbed: dict[bool, tuple[dict[str, Any], int]], updating: bool, part: float
+) -> None:
+    wanted, calls = undisturbed[updating]
+    colour = "green" if updating else "blue"
     if updating:
-        shop.run("red")
+        shop.run("blue")
     shop.lab.reset_calls()
-    process = shop.begin("blue", lease=2.0)
-    killed = after(shop, process, moment)
-    process.kill()
-    process.wait(timeout=30)
+    # Each call takes a while, so that it is killed where it is to be, with calls under way.
+    with shop.lab.fault(method="any", delay_ms=15, times=-1):
+        process = shop.begin(colour)
+        assert kill_after(shop.lab, process, max(1, int(part * calls))), "it ended before it could be killed"
+    shop.run(colour)
+    assert standing(shop.lab, shop.name) == wanted
+    again = shop.run(colour)
+    assert not again["changed"], again["actions"]
+
+
+def test_a_run_that_is_killed_elsewhere_is_finished_once_its_lease_has_run_out(
+    shop: Shop, undisturbed: dict[bool, tuple[dict[str, Any], int]]
+) -> None:
+    wanted, calls = undisturbed[False]
+    shop.lab.reset_calls()
+    with shop.lab.fault(method="any", delay_ms=15, times=-1):
+        process = shop.begin("blue", elsewhere=3.0)
+        assert kill_after(shop.lab, process, calls // 2), "it ended before it could be killed"
     shop.run("blue")
-    again = shop.run("blue")
-    assert not again["changed"], (killed, again["actions"])
-    wanted = {f"{shop.name}-{one}" for one in ("db", "api-0", "api-1", "api-2", "front")}
-    assert set(shop.vms()) == wanted
-    assert len({vm["bios_uuid"] for vm in shop.vms().values()}) == 5
-    assert len(shop.folders()) == 1, shop.folders()
+    assert standing(shop.lab, shop.name) == wanted
 
 
 def test_a_run_that_is_ended_gives_its_lease_back_at_once(shop: Shop) -> None:
     shop.lab.reset_calls()
     with shop.lab.fault(method="InstantClone_Task", delay_ms=1000, times=-1):
-        process = shop.begin("blue")
-        ended_by(process, lambda: "InstantClone_Task" in shop.lab.calls())
-    assert process.returncode not in (0, -signal.SIGKILL)
+        code = end_at(shop.begin("blue"), lambda: "InstantClone_Task" in shop.lab.calls())
+    assert code > 0
     deadline = time.monotonic() + 20
     while len(shop.folders()) > 1 and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -125,16 +148,10 @@ def test_a_run_that_is_ended_gives_its_lease_back_at_once(shop: Shop) -> None:
     assert not shop.run("blue")["changed"]
 
 
-def test_two_runs_at_once_come_to_the_same_as_one_after_the_other(shop: Shop) -> None:
+def test_two_runs_at_once_come_to_the_same_as_one_after_the_other(
+    shop: Shop, undisturbed: dict[bool, tuple[dict[str, Any], int]]
+) -> None:
     runs = [shop.begin("blue"), shop.begin("blue")]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
-    assert len(shop.vms()) == 5 and len(shop.folders()) == 1
+    assert standing(shop.lab, shop.name) == undisturbed[False][0]
     assert not shop.run("blue")["changed"]
-
-
-def ended_by(process: subprocess.Popen[bytes], moment: Callable[[], bool]) -> None:
-    while process.poll() is None and not moment():
-        time.sleep(0.005)
-    assert process.poll() is None, "it ended before it could be ended"
-    process.send_signal(signal.SIGTERM)
-    process.wait(timeout=60)

@@ -97,6 +97,12 @@ class View:
         return bool(self.layout.plan.work or self.volumes) or self.removes_folder
 
     @property
+    def locks(self) -> tuple[str, ...]:
+        """The fleet's lease, by its folder's moid, where there is one."""
+        names = record_names(self.fleet, self.layout.seen.scope)
+        return tuple(moid for moid, name in names.items() if name == lease.LOCK)
+
+    @property
     def waits(self) -> bool:
         """Whether something that stands is still on its way to where it is to be."""
         return any(action.waits for action in self.layout.plan.actions)
@@ -157,7 +163,8 @@ def deploy_fleet(session: Session, fleet: Fleet, *, guard: Guard, progress: Prog
     view = look(session, fleet)
     check_expected(view.plan_document, fleet.expected)
     run = _FleetRun(session, view, progress)
-    if (view.has_work or view.waits or run.roster_is_outdated) and guard(view.layout.plan, run.carry_out):
+    upkeep = view.waits or view.locks or run.roster_is_outdated
+    if (view.has_work or upkeep) and guard(view.layout.plan, run.carry_out):
         return run.report()
     return FleetReport(view=view, report=as_it_stands(view.layout.plan))
 
@@ -182,6 +189,8 @@ class _FleetRun:
             if not self._view.has_work:
                 self._go_through(watch)
                 self._publish(watch)
+                for lock in self._view.locks:
+                    lease.clear(self._session, lock)
                 return
             with lease.held(
                 self._session, self._folder, holder=lease.me(fleet.owner), name=fleet.name,

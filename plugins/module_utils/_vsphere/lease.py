@@ -23,7 +23,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -128,6 +128,19 @@ def held(
         keeper.check()
 
 
+def clear(session: Session, lock: str) -> None:
+    """Remove a lock, by its moid, whose holder is known to have died, and that nobody has taken over.
+
+    Meant for who has nothing to do, and so needs no lease. A lock whose holder may live stays.
+    """
+    names = list(_there(session, lock).values())
+    last = _last(names)
+    ran_out = last is not None and last.until < current_time(session)
+    if ran_out or any(process.has_died(name) for name in names):
+        with suppress(NotFound), explaining("Cannot remove a lease that was left behind"):
+            session.managed("Folder", lock).Destroy_Task()
+
+
 class _Keeper:
     """The state of one lease, from the first try to its end."""
 
@@ -205,8 +218,7 @@ class _Keeper:
         if not lock:
             return
         names = list(_there(self._session, lock).values())
-        signs = [sign for name in names if (sign := decode(name))]
-        last = max(signs, key=lambda one: one.until, default=None)
+        last = _last(names)
         own = [name for name in names if process.is_here(name)]
         if last is None:
             # It was made a moment ago, or its maker died in that moment.
@@ -278,10 +290,7 @@ class _Keeper:
 
 def _now() -> float:
     """Seconds by a clock that nobody sets, and that goes on while the machine sleeps, where there is one."""
-    return time.clock_gettime(_CLOCK)
-
-
-_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class _Clock:
@@ -307,6 +316,12 @@ def current_time(session: Session) -> datetime.datetime:
 
 def _moment(text: str) -> datetime.datetime:
     return datetime.datetime.strptime(text, _STAMP).replace(tzinfo=datetime.UTC)
+
+
+def _last(names: Iterable[str]) -> Sign | None:
+    """The last sign of life among folders' names."""
+    signs = [sign for name in names if (sign := decode(name))]
+    return max(signs, key=lambda one: one.until, default=None)
 
 
 def _there(session: Session, moid: str) -> dict[str, str]:

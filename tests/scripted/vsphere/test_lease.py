@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import LeaseLost, Locked
@@ -17,6 +18,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lease import (
     LOCK,
     Sign,
+    clear,
     current_time,
     decode,
     held,
@@ -136,6 +138,28 @@ def test_the_lease_of_a_process_that_was_killed_on_this_machine_is_taken_over_at
         pass
     assert len(told) == 1 and told[0].startswith("shop: the dead one at ") and "has died" in told[0]
     gone(session, folder())
+
+
+def test_one_with_nothing_to_do_clears_only_what_a_dead_one_left(
+    session: Session, scripted_lab: Lab, folder: Callable[[], str]
+) -> None:
+    with hold(session, folder) as one:
+        clear(session, one.moid)
+        assert subfolders(session, folder())
+    gone(session, folder())
+    for elsewhere in (False, True):
+        killed(scripted_lab, folder(), elsewhere=elsewhere)
+        (lock,) = subfolders(session, folder())
+        clear(session, lock)
+        if elsewhere:
+            assert subfolders(session, folder()), "it may live"
+            now = current_time(session)
+            (sign,) = (moid for moid, name in subfolders(session, lock).items() if decode(name))
+            old = Sign(until=now - timedelta(seconds=2), since=now, holder="x").encode()
+            task = session.managed("Folder", sign).Rename_Task(old)
+            assert wait_for_tasks(session, {"sign": task}, deadline=Deadline(SECONDS))["sign"].ok
+            clear(session, lock)
+        gone(session, folder())
 
 
 def test_one_that_dies_while_it_is_waited_for_is_noticed(
