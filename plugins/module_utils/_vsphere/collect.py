@@ -51,6 +51,7 @@ WAYS = {
         Step(name="vm_datastore", kind="VirtualMachine", path="datastore"),
         Step(name="compute_host", kind="ComputeResource", path="host", steps=("host_datastore",)),
         Step(name="host_datastore", kind="HostSystem", path="datastore"),
+        Step(name="host_vm", kind="HostSystem", path="vm"),
         Step(name="pool_pool", kind="ResourcePool", path="resourcePool", steps=("pool_pool",)),
         Step(name="compute_pool", kind="ComputeResource", path="resourcePool", steps=("pool_pool",)),
         Step(name="portgroup_switch", kind="dvs.DistributedVirtualPortgroup", path="config.distributedVirtualSwitch"),

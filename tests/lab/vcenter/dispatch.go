@@ -43,6 +43,7 @@ var overrides = map[string]func(override) mo.Reference{
 	"AuthorizationManager":              func(o override) mo.Reference { return &authorizationMethods{o} },
 	"SessionManager":                    func(o override) mo.Reference { return &sessionMethods{o} },
 	"OvfManager":                        func(o override) mo.Reference { return &ovfMethods{o} },
+	"HostSystem":                        func(o override) mo.Reference { return &hostMethods{o} },
 	"Folder":                            func(o override) mo.Reference { return &folderMethods{o} },
 	"ResourcePool":                      func(o override) mo.Reference { return &poolMethods{o} },
 	"PropertyCollector":                 func(o override) mo.Reference { return &collectorMethods{o} },

@@ -104,11 +104,6 @@ func (v *VCenter) MaintainHost(name string, on bool) error {
 	if err != nil {
 		return err
 	}
-	ctx := v.background()
-	ctx.WithLock(host, func() {
-		ctx.Update(host, []types.PropertyChange{
-			{Name: "runtime.inMaintenanceMode", Val: on},
-			{Name: "summary.runtime.inMaintenanceMode", Val: on}})
-	})
+	v.maintain(v.background(), host, on)
 	return nil
 }

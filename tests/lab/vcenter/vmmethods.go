@@ -72,6 +72,15 @@ func (m *vmMethods) ReconfigVMTask(ctx *simulator.Context, req *types.ReconfigVM
 	return &methods.ReconfigVM_TaskBody{Res: &types.ReconfigVM_TaskResponse{Returnval: task}}
 }
 
+// RelocateVMTask moves the VM to another host; its files stay where they are.
+func (m *vmMethods) RelocateVMTask(ctx *simulator.Context, req *types.RelocateVM_Task) soap.HasFault {
+	v := m.enter(ctx)
+	task := m.start(v, "RelocateVM_Task", "", simple(func(ctx *simulator.Context) types.BaseMethodFault {
+		return v.machine(m.Self).relocate(ctx, &req.Spec)
+	}))
+	return &methods.RelocateVM_TaskBody{Res: &types.RelocateVM_TaskResponse{Returnval: task}}
+}
+
 // DestroyTask removes the VM and its files.
 func (m *vmMethods) DestroyTask(ctx *simulator.Context, _ *types.Destroy_Task) soap.HasFault {
 	v := m.enter(ctx)
