@@ -91,6 +91,88 @@ def test_containers_run_from_an_archive_that_no_registry_has(small: Run, contain
     assert not made.get("failed"), made["msg"]
     answer = requests.get(f"http://{made['vm']['ip']}:8080/", timeout=10).json()
     assert answer["hostname"]
-    kept = small(image_archives=[archives["web"]])
-    assert kept["error_code"] == "in_use", kept["msg"]
-    assert "loaded" in kept["msg"]
+    fewer = small(image_archives=[archives["web"]])
+    assert not fewer.get("failed"), fewer["msg"]
+    assert [one["action"] for one in fewer["actions"]] == ["renew", "retire"]
+    assert [one["clones"] for one in fewer["template"]["retired"]] == [["loaded"]]
+    assert requests.get(f"http://{made['vm']['ip']}:8080/", timeout=10).json()["hostname"]
+
+
+# Moved tags -----------------------------------------------------------------------
+
+
+def moved_to(lab: Lab, source: str) -> str:
+    """Have a tag of the lab's registry name what ``source`` names; the tag."""
+    registry = lab.ready["registry"]
+    token = requests.get(f"http://{registry}/token", timeout=10).json()["token"]
+    headers = {"Authorization": f"Bearer {token}", "Accept": "application/vnd.oci.image.manifest.v1+json, */*"}
+    repository, _unused, tag = source.removeprefix(f"{registry}/").rpartition(":")
+    manifest = requests.get(f"http://{registry}/v2/{repository}/manifests/{tag}", headers=headers, timeout=10)
+    manifest.raise_for_status()
+    headers["Content-Type"] = manifest.headers["Content-Type"]
+    url = f"http://{registry}/v2/lab/moving/manifests/1"
+    requests.put(url, data=manifest.content, headers=headers, timeout=10).raise_for_status()
+    return f"{registry}/lab/moving:1"
+
+
+def test_a_tag_that_was_moved_makes_another_generation_beside_the_one_that_serves(
+    small: Run, container: Run, docker_lab: Lab
+) -> None:
+    image = moved_to(docker_lab, docker_lab.ready["images"]["job"])
+    options = {"images": [image], "insecure_registries": [docker_lab.ready["registry"]]}
+    built = small(**options)
+    assert not built.get("failed"), built["msg"]
+    (old,) = built["template"]["images"]
+    again = small(**options)
+    assert not again["changed"]
+    assert not any(image in str(warning) for warning in again.get("warnings", ()))
+    web = {
+        "name": "moving", "template": SMALL, "image": image, "pull": "never",
+        "published_ports": ["8080:8080"], "restart_policy": "no",
+    }  # fmt: skip
+    first = container(**web, state="present")
+    assert not first.get("failed"), first["msg"]
+
+    moved_to(docker_lab, docker_lab.ready["images"]["web"])
+    assert not small(**options, pull="missing")["changed"]
+    moved = small(**options)
+    assert not moved.get("failed"), moved["msg"]
+    assert [one["action"] for one in moved["actions"]] == ["renew", "retire"]
+    assert moved["actions"][0]["reason"] == f"moved in the registry: {image}"
+    (new,) = moved["template"]["images"]
+    assert new["digest"] != old["digest"]
+    diff = moved["diff"]
+    (before,) = [vm["digests"] for vm in diff["before"]["template_vms"].values()]
+    (after,) = [vm["digests"] for vm in diff["after"]["template_vms"].values() if "digests" in vm]
+    assert (before, after) == ({image: old["digest"]}, {image: new["digest"]})
+    assert [one["clones"] for one in moved["template"]["retired"]] == [["moving"]]
+    assert not small(**options)["changed"]
+
+    # The container of the older generation stands, and its own next run makes it anew from the newer one.
+    assert docker_lab.vms()["moving"]["moid"] == first["vm"]["moid"]
+    second = container(**web, state="started")
+    assert not second.get("failed"), second["msg"]
+    assert [one["action"] for one in second["actions"]] == ["recreate"]
+    assert requests.get(f"http://{second['vm']['ip']}:8080/", timeout=10).json()["hostname"]
+    collected = small(**options)
+    assert [one["action"] for one in collected["actions"]] == ["remove"]
+    assert collected["template"]["retired"] == []
+
+
+def test_a_registry_with_a_login_and_a_certificate_of_the_sites_own(small: Run, docker_lab: Lab) -> None:
+    private = docker_lab.ready["private"]
+    image = private["images"]["web"].replace(private["server"], private["secure"])
+    login = {"server": private["secure"], "username": private["username"], "password": private["password"]}
+    untrusted = small(images=[image], registry_logins=[login])
+    assert untrusted["reason"]["code"] == "image_pull_failed", untrusted["msg"]
+    assert "certificate" in untrusted["msg"]
+    options = {"images": [image], "registry_logins": [login], "registry_ca": private["ca"]}
+    built = small(**options)
+    assert not built.get("failed"), built["msg"]
+    again = small(**options)
+    assert not again["changed"]
+    # The controller was told the digest by the same login and the same CA. Warnings of one process add up.
+    told = [warning for warning in map(str, again["warnings"]) if private["secure"] in warning]
+    assert len(told) == 1
+    assert "certificate is not trusted" in told[0]
+    assert private["password"] not in json.dumps([built, again, docker_lab.state()], default=str)

@@ -201,9 +201,17 @@ def _session(ca: str, verified: bool) -> Any:
 
 
 def _in_words(error: Exception) -> str:
-    """A failure of the transport without Python's wrapping around it."""
+    """A failure of the transport, by the exception that the libraries have wrapped."""
     inner: Any = error
-    while inner.args and isinstance(inner.args[0], Exception):
-        inner = inner.args[0]
-    inner = getattr(inner, "reason", None) or inner
-    return str(inner).rpartition(": ")[2] or type(error).__name__
+    while not isinstance(inner, ssl.SSLError):
+        wrapped = next(
+            (one for one in (getattr(inner, "reason", None), *inner.args) if isinstance(one, Exception)), None
+        )
+        if wrapped is None:
+            return str(inner).rpartition(": ")[2] or type(error).__name__
+        inner = wrapped
+    if isinstance(inner, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({inner.verify_message})"
+    return (
+        "it speaks no TLS, and is not in insecure_registries" if inner.reason == "WRONG_VERSION_NUMBER" else str(inner)
+    )
