@@ -1,11 +1,8 @@
-"""A fleet's life by the module, over real SOAP: order, updates, jobs, drift, leases, and all that is refused."""
+"""A fleet's life by the module, over real SOAP: order, updates, jobs, pruning, plans, leases and volumes."""
 
 from __future__ import annotations
 
 import json
-import textwrap
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,64 +16,10 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
+from tests.scripted.conftest import Fleet
 from tests.support.containers import hear
+from tests.support.fleet_files import BOTH, JOB, ONE, TWO, WEB, kinds, there
 from tests.support.lab import Lab
-from tests.support.modules import run_module
-from tests.support.vsphere import FrozenTemplate
-
-Fleet = Callable[..., dict[str, Any]]
-WEB = "registry.example/web:1"
-JOB = "registry.example/job:1"
-
-
-@pytest.fixture
-def name(request: pytest.FixtureRequest) -> str:
-    """A fleet of this test's own."""
-    short = request.node.name.removeprefix("test_").replace("[", "-").replace("]", "").replace("_", "-")
-    return short[:24].strip("-")
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str], Path]:
-    """Write the fleet's Compose file; its directory."""
-
-    def call(text: str) -> Path:
-        (tmp_path / "compose.yaml").write_text(textwrap.dedent(text))
-        return tmp_path
-
-    return call
-
-
-@pytest.fixture
-def fleet(
-    scripted_lab: Lab, frozen_template: FrozenTemplate, name: str, write: Callable[[str], Path]
-) -> Iterator[Fleet]:
-    """Run the module on a fleet, which is removed afterwards."""
-
-    def call(text: str | None = None, *, check: bool = False, ok: bool = True, **options: Any) -> dict[str, Any]:
-        given: dict[str, Any] = {
-            **scripted_lab.connection,
-            "name": name,
-            "template": frozen_template.name,
-            "timeout": 60,
-        }
-        if text is not None:
-            given["project_src"] = str(write(text))
-        result = run_module("container_fleet", {**given, **options}, check=check, environment=scripted_lab.environment)
-        assert not (ok and result.get("failed")), result["msg"]
-        return result
-
-    yield call
-    call(state="absent", owner="", ok=False)
-
-
-def kinds(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    return [(action["action"], action["name"]) for action in result["actions"]]
-
-
-def there(lab: Lab, name: str) -> set[str]:
-    return set(lab.vms(f"bonneville-containers/{name}"))
-
 
 THREE = f"""
     services:
@@ -422,53 +365,7 @@ def test_a_finished_job_goes_when_its_time_has_passed_and_is_not_run_again(
     assert not [path for path in scripted_lab.state()["folders"] if f"/{name}" in str(path)]
 
 
-# Drift -------------------------------------------------------------------------
-
-TWO = f"services: {{web: {{image: {WEB}, deploy: {{replicas: 2}}}}}}"
-
-
-@pytest.mark.parametrize(
-    ("operation", "kind"),
-    [
-        ("power-off", "start"),
-        ("guest-exit?code=1", "start"),
-        ("rename?to=somebody-renamed-it-{name}", "rename"),
-        ("move?folder=others", "move"),
-        ("destroy", "create"),
-    ],
-    ids=["off", "died", "renamed", "moved", "deleted"],
-)
-def test_drift_is_found_told_and_mended(scripted_lab: Lab, fleet: Fleet, name: str, operation: str, kind: str) -> None:
-    fleet(TWO)
-    victim = scripted_lab.vms(f"bonneville-containers/{name}")[f"{name}-web-1"]
-    scripted_lab.control("POST", f"/vms/{victim['moid']}/{operation.format(name=name)}")
-    planned = fleet(TWO, check=True)
-    assert kinds(planned) == [(kind, f"{name}-web-1")]
-    section = {"create": "create"}.get(kind, "update")
-    assert [entry["container"] for entry in planned["plan"][section]] == [f"{name}-web-1"]
-    assert kinds(fleet(TWO)) == [(kind, f"{name}-web-1")]
-    assert there(scripted_lab, name) == {f"{name}-web-0", f"{name}-web-1"}
-    if kind != "create":
-        assert scripted_lab.vms(f"bonneville-containers/{name}")[f"{name}-web-1"]["moid"] == victim["moid"]
-    assert not fleet(TWO)["changed"]
-
-
-def test_a_copy_that_was_restored_beside_the_original_is_refused(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
-    fleet(TWO)
-    scripted_lab.control(
-        "POST",
-        "/vms",
-        {"name": f"{name}-restored", "folder": f"bonneville-containers/{name}", "like": f"{name}-web-1", "on": False},
-    )
-    again = fleet(TWO)
-    assert not again["changed"], "a foreign copy was touched"
-    scripted_lab.control("POST", f"/vms/{name}-restored/destroy")
-
-
 # Pruning -----------------------------------------------------------------------
-
-BOTH = f"services: {{web: {{image: {WEB}}}, cron: {{image: {WEB}, deploy: {{replicas: 2}}}}}}"
-ONE = f"services: {{web: {{image: {WEB}}}}}"
 
 
 def test_what_the_files_name_no_longer_is_told_and_pruned_only_when_asked(
@@ -564,45 +461,6 @@ def test_two_runs_at_once_do_not_mix(scripted_lab: Lab, fleet: Fleet, session: S
         assert fleet(ONE, check=True)["changed"], "a look needs no lease"
     assert fleet(ONE)["changed"]
     assert not fleet(ONE)["changed"]
-
-
-def test_another_owners_fleet_is_refused(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
-    fleet(ONE, owner="blue")
-    for options in ({"text": ONE}, {"state": "absent"}, {"text": TWO, "owner": "red", "prune": True}):
-        refused = fleet(**options, ok=False)
-        assert refused["error_code"] == "foreign_vm" and "'blue'" in refused["msg"]
-    assert there(scripted_lab, name) == {f"{name}-web"}
-    fleet(state="absent", owner="blue")
-
-
-def test_a_foreign_vm_in_the_way_is_named_and_left_alone(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
-    scripted_lab.control("POST", "/vms", {"name": f"{name}-web", "folder": f"bonneville-containers/{name}"})
-    refused = fleet(BOTH, ok=False)
-    assert refused["error_code"] == "foreign_vm" and f"{name}-web" in refused["msg"]
-    assert there(scripted_lab, name) == {f"{name}-web"}
-    scripted_lab.control("POST", f"/vms/{name}-web/destroy")
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "told"),
-    [
-        ("services: {a: {image: x, depends_on: [b]}, b: {image: x, depends_on: [a]}}", {}, "a → b → a"),
-        (ONE, {"allowed_folders": ["elsewhere"]}, "allowed_folders"),
-        (ONE, {"allowed_networks": ["VM Network"]}, "none is named"),
-        (ONE, {"allowed_datastores": ["gold"], "datastore": "lead"}, "'lead'"),
-        (ONE, {"allowed_templates": ["other"]}, "allowed_templates"),
-        (ONE, {"template": None}, "template"),
-        (ONE, {"expected_plan": "/nowhere/plan.json"}, "expected_plan"),
-        (ONE, {"max_prune": -1}, "max_prune"),
-    ],
-)
-def test_what_cannot_be_meant_is_refused_before_anything_is_done(
-    scripted_lab: Lab, fleet: Fleet, text: str, options: Mapping[str, Any], told: str
-) -> None:
-    scripted_lab.reset_calls()
-    refused = fleet(text, ok=False, **options)
-    assert refused["failed"] and told in refused["msg"], refused["msg"]
-    assert not {"CreateFolder", "InstantClone_Task"} & set(scripted_lab.calls())
 
 
 # Volumes -----------------------------------------------------------------------
