@@ -78,9 +78,9 @@ options:
       - V(present) brings the fleet to what the files say.
       - V(absent) removes all of its containers, in the reverse order of their dependencies where O(project_src) tells
         them, and then its folder, if it is called as the fleet is and nothing else is in it.
-      - Of the files V(absent) needs the fleet's name and folder, its volumes, and who depends on whom. All else in them
-        may be wrong, or have variables without a value. Where they cannot be read at all, leave out O(project_src),
-        and give O(name).
+      - Of the files V(absent) needs the fleet's name and folder, its volumes, and who depends on whom, whatever the
+        profiles. All else in them may be wrong, or have variables without a value. Where they cannot be read at all,
+        leave out O(project_src), and give O(name).
     type: str
     choices: [present, absent]
     default: present
