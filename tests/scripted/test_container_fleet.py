@@ -490,7 +490,12 @@ def test_a_volume_survives_an_update_a_rollback_and_a_removal(scripted_lab: Lab,
     fleet(state="absent")
     again = fleet(WITH_VOLUME, check=True, state="absent", remove_volumes=True)
     assert again["plan"]["removed_volumes"] == [f"{name}_data"]
+    fleet(WITH_VOLUME)
+    scripted_lab.reset_calls()
     gone = fleet(WITH_VOLUME, state="absent", remove_volumes=True)
+    assert scripted_lab.calls()["CreatePropertyCollector"] == 1, (
+        "one wait stands in another one's way for half a minute"
+    )
     assert ("remove", f"{name}_data") in kinds(gone)
     assert not fleet(WITH_VOLUME, state="absent", remove_volumes=True)["changed"]
 

@@ -150,7 +150,12 @@ class Shelf:
 
 
 def remove_volumes(
-    session: Session, names: Iterable[str], *, datastores: Iterable[str], deadline: Deadline
+    session: Session,
+    names: Iterable[str],
+    *,
+    datastores: Iterable[str],
+    deadline: Deadline,
+    watch: Watch | None = None,
 ) -> dict[str, BonnevilleError | None]:
     """Remove disks by their names, with all that is on them; each one's error, or None where it is gone.
 
@@ -167,7 +172,7 @@ def remove_volumes(
             users = find_disk_users(session, files=[disk.path], datastores=[disk.datastore])
             outcomes[disk.name] = holder_error(_REMOVE, disk.name, users)
     free = [disk for disk in found if outcomes[disk.name] is None]
-    gone = delete_disks(session, free, deadline=deadline)
+    gone = delete_disks(session, free, deadline=deadline, watch=watch)
     return outcomes | {disk.name: gone[disk.id] for disk in free}
 
 

@@ -318,8 +318,9 @@ class _FleetRun:
         remove_empty(self._session, {moid: name for moid, name in names.items() if name in old}, watch=watch)
         if self._view.volumes and not self._errors():
             gone = remove_volumes(
-                self._session, self._view.volumes, datastores=seen.scope.datastores, deadline=Deadline(60.0)
-            )
+                self._session, self._view.volumes, datastores=seen.scope.datastores, deadline=Deadline(60.0),
+                watch=watch,
+            )  # fmt: skip
             self._volume_errors = {f"volume {name}": error for name, error in gone.items() if error}
         if self._view.removes_folder and not self._errors():
             folder = Folder(moid=mine.folder, path=fleet.folder)
