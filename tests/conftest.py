@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# No test is timed: how fast things are is the benchmarks' to say.
-settings.register_profile("untimed", deadline=None)
+# No test is timed: how fast things are is the benchmarks' to say. `make chaos` looks at far more examples.
+settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("thorough", settings.get_profile("untimed"), max_examples=5000)
 settings.load_profile("untimed")
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -140,6 +140,7 @@ def carry_out(todo: steps.Plan, vms: Iterable[ContainerVm]) -> list[ContainerVm]
                 steps.START: replace(now, power=ON, status=status(health="healthy")),
                 steps.STOP: replace(now, power=OFF, status=None),
                 steps.RENAME: replace(now, name=action.identity.name),
+                steps.MOVE: replace(now, folder=action.identity.folder),
                 steps.ADOPT: replace(now, sealed=False),
             }[action.kind]
     return list(standing.values())

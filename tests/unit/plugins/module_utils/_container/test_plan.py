@@ -15,8 +15,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     Several,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from tests.unit.plugins.module_utils._container.tables import carry_out, make_plan, service, status, vm
 
@@ -209,103 +207,6 @@ def test_removal_of_chosen_vms() -> None:
     wide = service(replicas=3)
     found = plan_removal(vms=[vm(identity, wide) for identity in wide.identities], reason="asked")
     assert [action.name for action in found.actions] == ["web-2", "web-1", "web-0"]
-
-
-# Properties ------------------------------------------------------------------
-
-phases = st.sampled_from(["running", "stopped", "exited", "created", "silent", "failed", "starting"])
-
-
-@st.composite
-def worlds(draw: st.DrawFn) -> tuple[list[steps.Service], list[ContainerVm], dict[tuple[str, str], str]]:
-    """Services that are wanted, VMs that stand (of these services and of others), and names of foreign VMs."""
-    services = [
-        service(
-            name=name,
-            state=draw(st.sampled_from(steps.STATES)),
-            replicas=draw(st.sampled_from([None, 0, 1, 3])),
-            options={"user": draw(st.sampled_from(["a", "b"]))},
-        )
-        for name in draw(st.lists(st.sampled_from(["web", "api", "db"]), unique=True, max_size=3))
-    ]
-    vms: dict[str, ContainerVm] = {}
-    for name, ordinal, slot in draw(
-        st.lists(
-            st.tuples(
-                st.sampled_from(["web", "api", "db"]), st.sampled_from(["", "0", "1", "2", "3"]), st.sampled_from("12")
-            ),
-            unique=True,
-            max_size=8,
-        )
-    ):
-        of = service(name=name, options={"user": draw(st.sampled_from(["a", "b"]))})
-        identity = of.identity(ordinal)
-        wanted_name = (
-            identity.name if identity.name not in {one.name for one in vms.values()} else identity.replacement(slot)
-        )
-        made = vm(
-            identity, of, slot=slot, name=wanted_name, phase=draw(phases), sealed=draw(st.booleans()),
-            folder=draw(st.sampled_from(["bonneville", "bonneville", "elsewhere"])),
-        )  # fmt: skip
-        vms[made.moid] = made
-    taken = {
-        ("bonneville", name): "a foreign VM"
-        for name in draw(st.lists(st.sampled_from(["web", "web-0", "web~2", "db-1"]), max_size=2))
-        if name not in {one.name for one in vms.values()}
-    }
-    return services, list(vms.values()), taken
-
-
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(worlds())
-def test_planning_again_after_the_plan_changes_nothing(
-    world: tuple[list[steps.Service], list[ContainerVm], dict[tuple[str, str], str]],
-) -> None:
-    services, standing, taken = world
-    first = make_plan(services, standing, taken=taken)
-    if first.errors:
-        return
-    then = carry_out(first, standing)
-    second = make_plan(services, then, taken=taken)
-    assert second.work == ()
-    assert second.errors == ()
-    for of in services:
-        here = [one for one in then if one.marks.service == of.name]
-        assert sorted(one.name for one in here) == sorted(identity.name for identity in of.identities)
-
-
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(worlds(), st.randoms(use_true_random=False))
-def test_the_order_of_the_input_does_not_matter(
-    world: tuple[list[steps.Service], list[ContainerVm], dict[tuple[str, str], str]], random: Any
-) -> None:
-    services, standing, taken = world
-    first = make_plan(services, standing, taken=taken)
-    random.shuffle(services)
-    random.shuffle(standing)
-    second = make_plan(services, standing, taken=dict(reversed(taken.items())))
-    assert first.actions == second.actions
-    assert [str(error) for error in first.errors] == [str(error) for error in second.errors]
-
-
-@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-@given(worlds())
-def test_a_plan_touches_only_vms_of_the_wanted_services_and_no_taken_name(
-    world: tuple[list[steps.Service], list[ContainerVm], dict[tuple[str, str], str]],
-) -> None:
-    services, standing, taken = world
-    found = make_plan(services, standing, taken=taken)
-    wanted = {of.name for of in services}
-    assert all(action.vm is None or action.vm.marks.service in wanted for action in found.actions)
-    made = {
-        (action.identity.folder, name)
-        for action in found.of(steps.CREATE, steps.RECREATE, steps.RENAME)
-        for name in (
-            action.identity.name,
-            *([action.identity.replacement(action.slot)] if action.kind == "recreate" else []),
-        )
-    }
-    assert bool(made & taken.keys()) <= bool(found.errors)
 
 
 def test_every_state_from_every_phase_is_reached_at_once() -> None:
