@@ -7,6 +7,7 @@ import importlib
 import io
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -34,15 +35,18 @@ def run_module(
     from ansible.module_utils.testing import patch_module_args
 
     module = importlib.import_module(f"{COLLECTION}.{name}")
+    ours = signal.getsignal(signal.SIGTERM)
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
     printed = io.StringIO()
-    with (
-        patched_environment(environment or {}),
-        patch_module_args(arguments),
-        contextlib.redirect_stdout(printed),
-        contextlib.suppress(SystemExit),
-    ):
-        module.main()
+    try:
+        with patched_environment(environment or {}), patch_module_args(arguments), contextlib.redirect_stdout(printed):
+            module.main()
+    except SystemExit as end:
+        # Whoever ends the tests ends the module in them, too; that is no result.
+        if not isinstance(end.code, int):
+            raise
+    finally:
+        signal.signal(signal.SIGTERM, ours)
     lines = printed.getvalue().strip().splitlines()
     if not lines:
         raise AssertionError(f"{name} printed no result")

@@ -310,6 +310,7 @@ class _Run:
             on_begun=lambda: self._part.on_begun(action.name),
             before=before,
             restarted=action.kind == START,
+            was_on=action.kind != START and (action.vm is None or action.kind == RECREATE or action.vm.power == ON),
             began=self._began,
         )
 

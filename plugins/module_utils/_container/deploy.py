@@ -157,7 +157,9 @@ def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progre
     Raises: what was found before anything was changed. What fails afterwards
     stands in the report.
     """
+    session.deadline = Deadline(desired.manner.timeout)
     layout = lay_out(session, desired)
+    session.deadline = None  # what is begun is brought to its end, each wait with a limit of its own
     planned = layout.plan
     waits = any(action.waits for action in planned.actions) or not desired.manner.detach
     if planned.work or waits:

@@ -110,6 +110,7 @@ class Down:
         self.hard: list[Removal] = []  # to lose their power
         self.off: list[Removal] = []
         self._detached: set[str] = set()
+        self._doubted: dict[str, BonnevilleError] = {}  # a deletion failed: whether it did its work is looked at
         self._tries: Counter[tuple[str, str]] = Counter()  # by the step and the VM
         self._new: list[Any] = []  # tasks to follow with the next exchange
         self._ended: list[str] = []  # tasks to drop with it
@@ -121,6 +122,8 @@ class Down:
             (self.off if power == OFF else self.up if power == ON and not vm.force else self.hard).append(vm)
         while True:
             self._go_on()
+            if self.off:
+                continue
             if not self.stopping and not self.tasks and not self.later:
                 break
             if self.deadline.passed:
@@ -216,7 +219,7 @@ class Down:
                 self._gone(vm)
                 continue
             foreign[vm.moid] = hardware(one).foreign_disks
-            error = self._forbidden(vm, one, foreign[vm.moid])
+            error = self._doubted.get(vm.moid) or self._forbidden(vm, one, foreign[vm.moid])
             if error:
                 self._settle(vm, error)
             else:
@@ -266,6 +269,9 @@ class Down:
         elif self._may_try_again(what, vm, error):
             pause = pause_after(self._tries[what, vm.moid])
             self.later.append(_Again(what=what, vm=vm, error=error, pause=pause))
+        elif what == _DESTROY and vm.moid not in self._doubted:
+            self._doubted[vm.moid] = error
+            self.off.append(vm)
         else:
             self._settle(vm, error)
 

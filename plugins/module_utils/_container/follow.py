@@ -61,7 +61,8 @@ class Follow:
     ``before`` is the status that stood when it was ordered to start again, or was booting,
     ``unread`` the nonce of an agent that could not read its spec. ``began`` is
     where ``seconds`` are counted from. ``steady_seconds`` is how long it has to
-    stay at its goal; ``on_begun`` is called once it runs or has ended, and from then on ``begun`` holds.
+    stay at its goal; ``was_on`` holds once its VM was seen to be on, or is known to
+    have been; ``on_begun`` is called once it runs or has ended, and from then on ``begun`` holds.
     """
 
     moid: str
@@ -74,6 +75,7 @@ class Follow:
     unread: str = field(default="", repr=False)
     before: protocol.Status | None = None
     restarted: bool = False
+    was_on: bool = False
     steady_seconds: float = 0.0
     on_begun: Callable[[], None] | None = field(default=None, repr=False)
     status: protocol.Status | None = None
@@ -82,7 +84,6 @@ class Follow:
     over: bool = False
     ip: str = ""
     seconds: float = 0.0
-    _was_on: bool = False
     _was_under_way: bool = False
     _old_end: Deadline | None = None
     _awaits_health: bool = False
@@ -118,14 +119,15 @@ class Follow:
         self._power, self.ip = state.power, state.ip or self.ip
         if state.gone:
             raise self._failure(GuestFailed, "someone removed its VM meanwhile", "Run again")
-        self._was_on = self._was_on or state.power == ON
-        if self._was_on and state.power and state.power != ON:
+        self.was_on = self.was_on or state.power == ON
+        if self.was_on and state.power and state.power != ON:
             raise self._failure(
                 GuestFailed, f"its VM went {state.power}", "See the VM's events in vCenter, then run again"
             )
         self._raw = state.extra_config.get(protocol.KEY_STATUS, "")
         status = self._fresh(self._raw)
         if status is None:
+            self._check_role(self._raw)
             return False
         self.status = status
         return self._reached(status)
@@ -140,6 +142,19 @@ class Follow:
         before = self.before
         old = before is not None and status.boot == before.boot and status.seq <= before.seq
         return None if old else status
+
+    def _check_role(self, text: str) -> None:
+        """A clone of a VM that was not frozen goes on as a template does, and nobody in it looks for a container."""
+        try:
+            role = protocol.Status.decode(text).role if text else ""
+        except protocol.ProtocolError:
+            return
+        if role == "template":
+            raise self._failure(
+                GuestFailed,
+                "its template VM was not frozen any more when it was cloned",
+                "Freeze it again with photon_template, then run again",
+            )
 
     def _check_schema(self, text: str) -> None:
         """A document that we cannot read may be this clone's own nevertheless: its nonce stands in it."""
@@ -265,6 +280,8 @@ def follow_all(watch: Watch, follows: Sequence[Follow], *, between: Callable[[],
     """
     pending = [one for one in follows if not one.over]
     watch.add(vms=[one.moid for one in pending])
+    if any(one.limit.passed for one in pending):
+        watch.wait(Deadline(0.0))  # what others held up, so that its time is over, may be well all the same
     while True:
         pending = [one for one in pending if not one.look(watch.vms[one.moid])]
         if between():

@@ -8,35 +8,64 @@ A VM's BIOS UUID is known before the VM exists, so it is found wherever it is;
 but each UUID is a call of its own. Where a container is missing among its
 siblings, all its UUIDs are looked for. Where the last ones are missing, as
 when a service is made or grows, the two ends of that row tell: only if one of
-them stands elsewhere are the others looked for as well.
+them stands elsewhere are the others looked for as well. Of a service that is to
+go, the next number after the last one tells whether there are more of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import itertools
+from collections.abc import Collection, Iterable, Iterator
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import SLOTS, Identity
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import Service
 
+_STRIDE = 8
+
 
 def whom_to_look_for(
     services: Iterable[Service], standing: Iterable[ContainerVm], *, vcenter: str
 ) -> Iterator[tuple[str, ...]]:
-    """The BIOS UUIDs to look for first, and those to look for if any of the first was found."""
+    """The BIOS UUIDs to look for first, those to look for if any of the first was found, and so on."""
     first: list[Identity] = []
     then: list[Identity] = []
+    going: list[tuple[Service, int]] = []  # and from which number on there may be more
     vms = tuple(standing)
     for service in services:
         there = {vm.marks.ordinal for vm in vms if vm.is_of(service.identity(vm.marks.ordinal), vcenter=vcenter)}
-        wanted = service.identities or ((service.identity(""),) if not there and not service.settled else ())
+        wanted = service.identities
+        first += [service.identity(str(number)) for number in _gaps(there, since=len(wanted))]
+        if not wanted and not service.settled:
+            first += [] if there else [service.identity("")]
+            if "" not in there:
+                after = max(_numbers(there), default=-1) + 1
+                first.append(service.identity(str(after)))
+                going.append((service, after + 1))
         row = _last_missing(wanted, there)
         first += [one for one in wanted if one.ordinal not in there and one not in row]
         first += dict.fromkeys((*row[:1], *row[-1:]))
         then += row[1:-1]
     for identities in (first, then):
         if identities:
-            yield tuple(one.bios_uuid(vcenter=vcenter, slot=slot) for one in identities for slot in SLOTS)
+            yield _uuids(identities, vcenter)
+    for start in itertools.count(0, _STRIDE) if going else ():
+        numbers = range(start, start + _STRIDE)
+        yield _uuids([service.identity(str(after + number)) for service, after in going for number in numbers], vcenter)
+
+
+def _uuids(identities: Iterable[Identity], vcenter: str) -> tuple[str, ...]:
+    return tuple(one.bios_uuid(vcenter=vcenter, slot=slot) for one in identities for slot in SLOTS)
+
+
+def _numbers(ordinals: Collection[str]) -> list[int]:
+    return sorted(int(ordinal) for ordinal in ordinals if ordinal.isdecimal())
+
+
+def _gaps(there: Collection[str], *, since: int) -> list[int]:
+    """The numbers that are missing among those that are there although they are wanted no more."""
+    numbers = _numbers(there)
+    return [number for number in range(since, numbers[-1]) if str(number) not in there] if numbers else []
 
 
 def _last_missing(wanted: tuple[Identity, ...], there: set[str]) -> tuple[Identity, ...]:

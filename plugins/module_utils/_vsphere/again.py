@@ -18,7 +18,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF, was_turned_away
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
 
 Done: TypeAlias = "Callable[[Sequence[str]], Mapping[str, Any]]"
@@ -37,9 +37,9 @@ def is_busy(error: BonnevilleError) -> bool:
     return fault_of(error) in BUSY
 
 
-def passes(error: BonnevilleError) -> bool:
-    """Whether a step that does no harm when it is taken twice is worth another try."""
-    return isinstance(error, Unreachable) or is_busy(error)
+def passes(error: BonnevilleError, *, once: bool = False) -> bool:
+    """Whether a step is worth another try; one that must not be taken twice (``once``) only where it was not taken."""
+    return is_busy(error) or (isinstance(error, Unreachable) and (not once or was_turned_away(error.__cause__)))
 
 
 def pause_after(tries: int) -> Deadline:
@@ -112,7 +112,8 @@ def task_results(
                 tasks[key] = task
         for key, state in wait_for_tasks(session, tasks, deadline=deadline, watch=watch).items():
             results[key] = state.result if state.ok else state.error(what, obj=names[key])
-        open_keys = [key for key in open_keys if _is_worth_another_try(results[key], once=key in once)]
+        failed = {key: one for key in open_keys if isinstance(one := results[key], BonnevilleError)}
+        open_keys = [key for key, error in failed.items() if passes(error, once=key in once)]
         pause = pause_after(tries)
         if not open_keys or tries == TRIES or pause.remaining() >= deadline.remaining():
             break
@@ -120,7 +121,3 @@ def task_results(
         results |= (found := done(open_keys))
         open_keys = [key for key in open_keys if key not in found]
     return results
-
-
-def _is_worth_another_try(result: Any, *, once: bool) -> bool:
-    return isinstance(result, BonnevilleError) and (is_busy(result) if once else passes(result))

@@ -234,6 +234,8 @@ def _explain_network(error: BaseException, *, what: str, obj: str) -> Bonneville
         why = "it did not answer in time"
     elif isinstance(error, http.client.HTTPException) and reason.startswith("503"):
         why = "its service is not available (HTTP 503)"
+    elif isinstance(error, http.client.HTTPException) and reason[:3].isdigit():
+        why = f"it answers with HTTP {reason}"
     else:
         why = getattr(error, "strerror", None) or reason
     return Unreachable(

@@ -13,7 +13,7 @@ from typing import Any
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import run_tasks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import option_values
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import option_values, read_hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
@@ -78,8 +78,21 @@ def reconfigure_all(
         names={moid: (names or {}).get(moid, moid) for moid in changes},
         deadline=deadline,
         watch=watch,
-        once={moid for moid, change in changes.items() if change.devices},
+        # A device cannot be added twice. What was removed is seen not to be there any more.
+        once={moid for moid, change in changes.items() if not _only_removes(change)},
+        done=lambda moids: _rid_of(session, {moid: changes[moid] for moid in moids if changes[moid].devices}),
     )
+
+
+def _only_removes(change: Change) -> bool:
+    return all(spec.operation == vim.vm.device.VirtualDeviceSpec.Operation.remove for spec in change.devices)
+
+
+def _rid_of(session: Session, changes: Mapping[str, Change]) -> dict[str, None]:
+    """The VMs that have none of the devices which were to be removed."""
+    found = read_hardware(session, changes)
+    keys = {moid: {spec.device.key for spec in change.devices} for moid, change in changes.items()}
+    return {moid: None for moid in found if not keys[moid] & {device.key for device in found[moid].devices}}
 
 
 def _begin(session: Session, moid: str, change: Change) -> Any:

@@ -42,6 +42,7 @@ REPEATABLE = frozenset(
 )
 TRIES = 4
 BACKOFF = 0.25  # seconds before the second try; doubled before each further one
+CALL_SECONDS = 60.0  # what vCenter gets for one answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +61,7 @@ class Connection:
     proxy_host: str = ""
     proxy_port: int = 0
     concurrency: int = 16
-    call_timeout: float = 60.0
+    call_timeout: float = field(default_factory=lambda: CALL_SECONDS)
 
 
 def tls_context(connection: Connection) -> ssl.SSLContext:
@@ -108,6 +109,7 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]
         while True:
             self.schemeArgs["timeout"] = self._timeout()
             connection = super().GetConnection()
+            connection.response_class = _Response
             self._known.add(connection)
             if connection.sock is None:
                 return connection
@@ -138,8 +140,8 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]
                 return super().InvokeMethod(mo, info, args, outerStub)
             except (ConnectionError, ssl.SSLEOFError, http.client.HTTPException) as error:
                 pause = BACKOFF * 2 ** (attempt - 1)
-                # One that was turned away has not logged in; after a lost answer nobody knows.
-                if info.wsdlName == "Login" and not str(error).startswith("503"):
+                # After a lost answer nobody knows whether one is logged in.
+                if info.wsdlName == "Login" and not was_turned_away(error):
                     raise
                 if attempt == tries or not is_transient(error) or pause >= self._seconds_left():
                     raise
@@ -149,6 +151,20 @@ class Stub(SoapStubAdapter):  # type: ignore[misc]
     def _timeout(self) -> float:
         # A second more than is left, so that the waiter's own deadline speaks first.
         return min(self._call_timeout, self._seconds_left() + 1.0)
+
+
+class _Response(http.client.HTTPResponse):
+    """An answer. vCenter tells its faults with status 500; one without SOAP comes from something in between."""
+
+    def begin(self) -> None:
+        super().begin()
+        if self.status == 500 and "xml" not in (self.getheader("Content-Type") or ""):
+            raise http.client.HTTPException(f"{self.status} {self.reason}")
+
+
+def was_turned_away(error: BaseException | None) -> bool:
+    """Whether a call did not reach vCenter's service, so that nothing was done."""
+    return isinstance(error, http.client.HTTPException) and str(error).startswith("503")
 
 
 def is_transient(error: BaseException) -> bool:

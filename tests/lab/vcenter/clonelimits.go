@@ -229,7 +229,7 @@ func (v *VCenter) hostReady(ctx *simulator.Context, m *machine) (fault types.Bas
 	var ref *types.ManagedObjectReference
 	m.view(ctx, func(vm *simulator.VirtualMachine) { ref = vm.Runtime.Host })
 	if ref == nil {
-		return said(&types.InvalidState{}, "The virtual machine has no host.")
+		return &types.ManagedObjectNotFound{Obj: m.ref} // it is being removed
 	}
 	host, ok := v.registry().Get(*ref).(*simulator.HostSystem)
 	if !ok {

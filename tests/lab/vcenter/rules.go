@@ -48,6 +48,8 @@ func (r *Rule) fault(object types.ManagedObjectReference) types.BaseMethodFault 
 		x.Object, x.PrivilegeId = &object, r.Privilege
 	case *types.SystemError:
 		x.Reason = r.message()
+	case *types.DisallowedMigrationDeviceAttached:
+		x.Fault = types.LocalizedMethodFault{Fault: &types.MigrationFault{}, LocalizedMessage: "CD/DVD drive 1"}
 	case *types.TaskInProgress:
 		x.Task = types.ManagedObjectReference{Type: "Task", Value: "task-0"} // somebody else's
 	}
