@@ -17,9 +17,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible import constants
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import VARIABLE
+from ansible_collections.bonneville.vsphere.plugins.plugin_utils.private_action import PrivateAction
 from ansible_collections.bonneville.vsphere.plugins.plugin_utils.table import table
 
 # A short task tells nothing on its way; a long one no more often than one reads.
@@ -28,7 +28,7 @@ _TALLY_EVERY = 2.0
 _SWITCH = "bonneville_vsphere_progress"
 
 
-class BulkAction(ActionBase):  # type: ignore[misc]
+class BulkAction(PrivateAction):
     """Runs the module of its own name, and tells how it goes.
 
     Silent where nobody would see it or wants to: with ``no_log``, with
@@ -36,18 +36,11 @@ class BulkAction(ActionBase):  # type: ignore[misc]
     ``bonneville_vsphere_progress`` is false.
     """
 
-    _requires_connection = True
-    _supports_check_mode = True
-    _supports_async = True
-    _supports_diff = True
-
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
         if not self._is_wanted(task_vars or {}):
-            return result | self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
+            return super().run(tmp, task_vars)
         with _audience(self._task) as told:
-            result |= self._execute_module(task_vars=task_vars)
+            result = super().run(tmp, task_vars)
         if told() and result.get("containers"):
             for line in table(result["containers"]):
                 Display().display(line)
