@@ -25,57 +25,33 @@ type attachment struct {
 
 // AttachDisk gives a machine a further disk, at once if it runs, else when it does.
 func (k *Kind) AttachDisk(ctx context.Context, id string, d guest.Disk) error {
-	k.mu.Lock()
-	if k.extra[id] == nil {
-		k.extra[id] = map[string]guest.Disk{}
-	}
-	if _, have := k.extra[id][d.UUID]; have {
-		k.mu.Unlock()
-		return fmt.Errorf("disk %s is attached already", d.UUID)
-	}
-	k.extra[id][d.UUID] = d
-	m, on := k.machines[id]
-	k.mu.Unlock()
-	if !on || m.disk.blank {
-		return nil
-	}
-	m.state.Lock()
-	defer m.state.Unlock()
-	if err := k.plug(ctx, m, d); err != nil {
-		k.mu.Lock()
-		delete(k.extra[id], d.UUID)
-		k.mu.Unlock()
-		return err
-	}
-	return nil
+	return k.Attach(id, d, func(m *machine) error {
+		if m.disk.blank {
+			return nil
+		}
+		m.state.Lock()
+		defer m.state.Unlock()
+		return k.plug(ctx, m, d)
+	})
 }
 
 // DetachDisk takes a further disk away.
 func (k *Kind) DetachDisk(_ context.Context, id, uuid string) error {
-	k.mu.Lock()
-	if _, have := k.extra[id][uuid]; !have {
-		k.mu.Unlock()
-		return fmt.Errorf("no disk %s is attached to %s", uuid, id)
-	}
-	delete(k.extra[id], uuid)
-	m, on := k.machines[id]
-	k.mu.Unlock()
-	if !on {
-		return nil
-	}
-	m.state.Lock()
-	defer m.state.Unlock()
-	a, plugged := m.attached[uuid]
-	if !plugged {
-		return nil
-	}
-	delete(m.attached, uuid)
-	return a.unplug()
+	return k.Detach(id, uuid, func(m *machine) error {
+		m.state.Lock()
+		defer m.state.Unlock()
+		a, plugged := m.attached[uuid]
+		if !plugged {
+			return nil
+		}
+		delete(m.attached, uuid)
+		return a.unplug()
+	})
 }
 
 // attachAll plugs in what was attached while the machine was off.
 func (k *Kind) attachAll(ctx context.Context, m *machine) error {
-	for _, d := range k.others(m.spec.ID) {
+	for _, d := range k.Further(m.spec.ID) {
 		if err := k.plug(ctx, m, d); err != nil {
 			return err
 		}

@@ -19,6 +19,7 @@ import (
 
 	"bonneville.vsphere/lab/engine"
 	"bonneville.vsphere/lab/guest"
+	"bonneville.vsphere/lab/ova"
 	"bonneville.vsphere/lab/guestroot"
 	"bonneville.vsphere/lab/images"
 	"bonneville.vsphere/lab/registry"
@@ -54,6 +55,7 @@ func newBench(t *testing.T) *bench {
 	served, err := registry.Serve(kind.Gateway().String() + ":0")
 	check(t, err)
 	t.Cleanup(func() { check(t, served.Close()) })
+	kind.TrustPlain(served.Address())
 	set, err := images.Build(ctx, images.Options{Cache: cache, Progress: os.Stderr})
 	check(t, err)
 	names, err := set.Push(ctx, served.Address())
@@ -64,7 +66,7 @@ func newBench(t *testing.T) *bench {
 // consoles shows what the guests have printed, once a test has failed.
 func consoles(t *testing.T, k *Kind) {
 	for _, id := range k.Running() {
-		m, err := k.machine(id)
+		m, err := k.Machine(id)
 		if err != nil || !t.Failed() {
 			return
 		}
@@ -229,7 +231,7 @@ func userData(t *testing.T) string {
 func (b *bench) template() *rpc {
 	b.Helper()
 	file := filepath.Join(b.TempDir(), "disk.vmdk")
-	check(b.T, os.WriteFile(file, []byte(magic+`{"kind":"docker"}`), 0o644))
+	check(b.T, os.WriteFile(file, []byte(ova.Marker+`{"kind":"docker"}`), 0o644))
 	check(b.T, b.kind.ImportDisk(b.Context(), "[ds] t/t.vmdk", file))
 	r := newRPC(b.kind, "vm-1", map[string]string{
 		"guestinfo.userdata": userData(b.T), "guestinfo.metadata": `{"instance-id":"one"}`,

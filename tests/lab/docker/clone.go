@@ -11,12 +11,12 @@ import (
 // InstantClone forks a machine: its root by a commit, its images by links, and its
 // volatile state as it stands. Clones of one parent are made side by side.
 func (k *Kind) InstantClone(ctx context.Context, parentID string, spec guest.Machine) error {
-	parent, err := k.machine(parentID)
+	parent, err := k.Machine(parentID)
 	if err != nil {
 		return err
 	}
 	if parent.disk.blank {
-		if err := k.register(spec.DiskID, &disk{blank: true}); err != nil {
+		if err := k.AddDisk(spec.DiskID, &disk{blank: true}); err != nil {
 			return err
 		}
 		return k.PowerOn(ctx, spec)
@@ -32,15 +32,13 @@ func (k *Kind) InstantClone(ctx context.Context, parentID string, spec guest.Mac
 	}
 	m := &machine{spec: spec, disk: d, gone: make(chan struct{}), resumed: true}
 	m.thawing.Store(true)
-	if err = k.register(spec.DiskID, d); err == nil {
+	if err = k.AddDisk(spec.DiskID, d); err == nil {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if err = k.run(ctx, m); err == nil {
 			return nil
 		}
-		k.mu.Lock()
-		delete(k.disks, spec.DiskID)
-		k.mu.Unlock()
+		k.DropDisk(spec.DiskID)
 	}
 	return errors.Join(fmt.Errorf("clone %s: %w", spec.Name, err), k.discard(context.WithoutCancel(ctx), d))
 }

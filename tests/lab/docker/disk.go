@@ -1,12 +1,9 @@
 package docker
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"maps"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -14,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"bonneville.vsphere/lab/ova"
 )
 
 // disk is a machine's first disk: everything of it that outlives a power-off.
@@ -38,9 +37,6 @@ type disk struct {
 // volume is a Docker volume and where its files are on the host.
 type volume struct{ name, path string }
 
-// magic is how the lab's own disk images begin; what follows is for the reader.
-const magic = "bonneville-lab-guest\n"
-
 // newDisk prepares an empty disk without registering it.
 func (k *Kind) newDisk(ctx context.Context, image string) (*disk, error) {
 	k.mu.Lock()
@@ -64,53 +60,30 @@ func (k *Kind) newDisk(ctx context.Context, image string) (*disk, error) {
 func (d *disk) rpcDir() string { return filepath.Join(d.dir, "rpc") }
 func (d *disk) runDir() string { return filepath.Join(d.dir, "run") }
 
-func (k *Kind) disk(id string) (*disk, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	d, ok := k.disks[id]
-	if !ok {
-		return nil, fmt.Errorf("no disk %s", id)
-	}
-	return d, nil
-}
-
-// register gives a disk its name.
-func (k *Kind) register(id string, d *disk) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, taken := k.disks[id]; taken {
-		return fmt.Errorf("disk %s exists", id)
-	}
-	k.disks[id] = d
-	return nil
-}
-
 // ImportDisk takes an uploaded disk. Only one that begins as the lab's own do can boot.
 func (k *Kind) ImportDisk(ctx context.Context, diskID, file string) error {
-	source, err := os.Open(file)
+	boots, err := ova.Boots(file)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	head := make([]byte, len(magic))
-	if _, err := io.ReadFull(source, head); err != nil || !bytes.Equal(head, []byte(magic)) {
-		return k.register(diskID, &disk{blank: true})
+	if !boots {
+		return k.AddDisk(diskID, &disk{blank: true})
 	}
 	d, err := k.newDisk(ctx, k.image)
 	if err == nil {
-		err = k.register(diskID, d)
+		err = k.AddDisk(diskID, d)
 	}
 	return err
 }
 
 // CopyDisk copies in full: the copy shares nothing with the source that can change.
 func (k *Kind) CopyDisk(ctx context.Context, from, to string) error {
-	source, err := k.disk(from)
+	source, err := k.Disk(from)
 	if err != nil {
 		return err
 	}
 	if source.blank {
-		return k.register(to, &disk{blank: true})
+		return k.AddDisk(to, &disk{blank: true})
 	}
 	source.mu.Lock()
 	defer source.mu.Unlock()
@@ -130,7 +103,7 @@ func (k *Kind) CopyDisk(ctx context.Context, from, to string) error {
 		err = copyAll(ctx, source.volume.path, target.volume.path, source.parents)
 	}
 	if err == nil {
-		err = k.register(to, target)
+		err = k.AddDisk(to, target)
 	}
 	if err != nil {
 		return errors.Join(err, k.discard(context.WithoutCancel(ctx), target))
@@ -174,25 +147,9 @@ func (k *Kind) unused(d *disk) []string {
 	return free
 }
 
-// RenameDisk follows a datastore move; nothing in the engine knows a disk's name.
-func (k *Kind) RenameDisk(_ context.Context, from, to string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	d, ok := k.disks[from]
-	if !ok {
-		return fmt.Errorf("no disk %s", from)
-	}
-	if _, taken := k.disks[to]; taken {
-		return fmt.Errorf("disk %s exists", to)
-	}
-	delete(k.disks, from)
-	k.disks[to] = d
-	return nil
-}
-
 // DeleteDisk forgets a disk at once. What clones still link to goes with the last of them.
 func (k *Kind) DeleteDisk(ctx context.Context, diskID string) error {
-	d, err := k.disk(diskID)
+	d, err := k.Disk(diskID)
 	if err != nil {
 		return err
 	}
@@ -201,8 +158,8 @@ func (k *Kind) DeleteDisk(ctx context.Context, diskID string) error {
 	if m := k.poweredBy(d); m != nil {
 		return fmt.Errorf("disk %s is in use by %s", diskID, m.spec.Name)
 	}
+	k.DropDisk(diskID)
 	k.mu.Lock()
-	delete(k.disks, diskID)
 	d.deleted = true
 	wanted := d.children > 0
 	k.mu.Unlock()
@@ -240,14 +197,7 @@ func (k *Kind) discard(ctx context.Context, d *disk) error {
 
 // poweredBy gives the machine that runs from the disk.
 func (k *Kind) poweredBy(d *disk) *machine {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for m := range maps.Values(k.machines) {
-		if m.disk == d {
-			return m
-		}
-	}
-	return nil
+	return k.Which(func(m *machine) bool { return m.disk == d })
 }
 
 // lineage is what a fork of d has to see of other volumes.

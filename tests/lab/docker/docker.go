@@ -35,6 +35,8 @@ type Options struct {
 
 // Kind is guest.Kind for Docker containers.
 type Kind struct {
+	*guest.Inventory[*disk, *machine]
+
 	client  *engine.Client
 	image   string
 	dir     string
@@ -45,13 +47,9 @@ type Kind struct {
 	gateway netip.Addr
 	leases  *leases.Table
 
-	mu       sync.Mutex
-	disks    map[string]*disk
-	machines map[string]*machine
-	extra    map[string]map[string]guest.Disk // by machine and uuid; they outlive a power-off
-	made     int
-	users    map[string]int // of images that were committed here
-	silent   []string       // globs of machines that no DHCP server answers
+	mu    sync.Mutex
+	made  int
+	users map[string]int // of images that were committed here
 }
 
 var _ guest.Kind = (*Kind)(nil)
@@ -69,9 +67,8 @@ func New(ctx context.Context, o Options) (*Kind, error) {
 		return nil, fmt.Errorf("removing what an earlier lab left: %w", err)
 	}
 	k := &Kind{
-		client: o.Client, image: o.Image, dir: dir, mark: mark.Own(),
-		disks: map[string]*disk{}, machines: map[string]*machine{}, extra: map[string]map[string]guest.Disk{},
-		users: map[string]int{},
+		Inventory: guest.NewInventory[*disk, *machine](),
+		client:    o.Client, image: o.Image, dir: dir, mark: mark.Own(), users: map[string]int{},
 	}
 	if err := k.makeNetwork(ctx); err != nil {
 		return nil, err
@@ -91,54 +88,14 @@ func (k *Kind) Subnet() netip.Prefix { return k.subnet }
 func (k *Kind) TrustPlain(registry string) { k.plain.Store(&registry) }
 
 // SetDHCP makes DHCP answer, or not, machines whose name matches the glob.
-func (k *Kind) SetDHCP(glob string, answering bool) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	kept := k.silent[:0]
-	for _, one := range k.silent {
-		if one != glob {
-			kept = append(kept, one)
-		}
-	}
-	k.silent = kept
-	if !answering {
-		k.silent = append(k.silent, glob)
-	}
-}
-
-// Running lists the machines that are powered on, frozen ones too.
-func (k *Kind) Running() []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	ids := make([]string, 0, len(k.machines))
-	for id := range k.machines {
-		ids = append(ids, id)
-	}
-	return ids
-}
-
-// machine finds a powered-on machine.
-func (k *Kind) machine(id string) (*machine, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	m, ok := k.machines[id]
-	if !ok {
-		return nil, fmt.Errorf("%s is not powered on", id)
-	}
-	return m, nil
-}
+func (k *Kind) SetDHCP(glob string, answering bool) { k.leases.SetAnswering(glob, answering) }
 
 // Close ends every machine and removes what the lab made in the engine.
 func (k *Kind) Close() error {
 	ctx := context.Background()
-	k.mu.Lock()
-	machines := make([]*machine, 0, len(k.machines))
-	for _, m := range k.machines {
-		machines = append(machines, m)
-	}
-	k.mu.Unlock()
+	machines := k.Running()
 	failures := make([]error, len(machines))
-	atMost(4, len(machines), func(i int) { failures[i] = k.PowerOff(ctx, machines[i].spec.ID) })
+	atMost(4, len(machines), func(i int) { failures[i] = k.PowerOff(ctx, machines[i]) })
 	errs := append(failures, removeMarked(ctx, k.client, k.mark))
 	return errors.Join(append(errs, os.RemoveAll(k.dir))...)
 }

@@ -272,7 +272,7 @@ func abandonedThings(b *bench) {
 // inside runs a shell command in a guest and gives what it printed.
 func (b *bench) inside(id, command string) string {
 	b.Helper()
-	m, err := b.kind.machine(id)
+	m, err := b.kind.Machine(id)
 	check(b.T, err)
 	encoded := base64.StdEncoding.EncodeToString([]byte(command))
 	pid, err := b.kind.pid(context.Background(), m)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -53,7 +52,7 @@ func creationOf(m guest.Machine) creation {
 
 // PowerOn boots a machine from its disk.
 func (k *Kind) PowerOn(ctx context.Context, spec guest.Machine) error {
-	d, err := k.disk(spec.DiskID)
+	d, err := k.Disk(spec.DiskID)
 	if err != nil {
 		return err
 	}
@@ -82,15 +81,8 @@ func (k *Kind) run(ctx context.Context, m *machine) error {
 			return err
 		}
 	}
-	k.mu.Lock()
-	if _, on := k.machines[m.spec.ID]; on {
-		k.mu.Unlock()
-		return fmt.Errorf("%s is powered on", m.spec.Name)
-	}
-	k.machines[m.spec.ID] = m
-	k.mu.Unlock()
-	if d.blank {
-		return nil
+	if _, err := k.On(m.spec, m); err != nil || d.blank {
+		return err
 	}
 	err := k.post(ctx, "/containers/"+d.container+"/start", nil)
 	if err == nil {
@@ -226,16 +218,12 @@ func (k *Kind) forget(m *machine) {
 		m.listener.Close()
 	}
 	k.detachAll(m)
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.machines[m.spec.ID] == m {
-		delete(k.machines, m.spec.ID)
-	}
+	k.Off(m.spec.ID, m)
 }
 
 // PowerOff ends a machine as pulling the plug does. One that is off already is as good.
 func (k *Kind) PowerOff(ctx context.Context, id string) error {
-	m, err := k.machine(id)
+	m, err := k.Machine(id)
 	if err != nil {
 		return nil
 	}
@@ -284,7 +272,7 @@ func (k *Kind) kill(ctx context.Context, d *disk) error {
 
 // Shutdown asks init to end the machine in order.
 func (k *Kind) Shutdown(ctx context.Context, id string) error {
-	m, err := k.machine(id)
+	m, err := k.Machine(id)
 	if err != nil {
 		return err
 	}
@@ -298,7 +286,7 @@ func (k *Kind) Shutdown(ctx context.Context, id string) error {
 
 // Freeze halts a machine where it stands.
 func (k *Kind) Freeze(ctx context.Context, id string) error {
-	m, err := k.machine(id)
+	m, err := k.Machine(id)
 	if err != nil {
 		return err
 	}
@@ -326,11 +314,4 @@ func emptyDir(dir string) error {
 		}
 	}
 	return nil
-}
-
-// others lists a machine's further disks.
-func (k *Kind) others(id string) map[string]guest.Disk {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return maps.Clone(k.extra[id])
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"path"
 	"strings"
 
 	"bonneville.vsphere/lab/engine"
@@ -78,15 +77,8 @@ func takenBy(ctx context.Context, c *engine.Client) ([]netip.Prefix, error) {
 
 // lease answers a guest's DHCP request; nil is silence.
 func (k *Kind) lease(m *machine) *wire.LeaseAnswer {
-	k.mu.Lock()
-	silent := false
-	for _, glob := range k.silent {
-		matches, _ := path.Match(glob, m.spec.Name)
-		silent = silent || matches
-	}
-	k.mu.Unlock()
 	address, err := k.leases.Of(m.spec.MAC)
-	if silent || err != nil {
+	if err != nil || !k.leases.Answers(m.spec.Name) {
 		return nil
 	}
 	return &wire.LeaseAnswer{

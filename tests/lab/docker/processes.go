@@ -14,7 +14,7 @@ import (
 // is called by name: by its program, its title, or one of its arguments' file names
 // (so that "agent.pyz" finds a Python).
 func (k *Kind) KillProcess(_ context.Context, id, name string) error {
-	m, err := k.machine(id)
+	m, err := k.Machine(id)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"bonneville.vsphere/lab/guest"
 	"bonneville.vsphere/lab/guestroot/wire"
 )
 
@@ -85,31 +86,17 @@ func (k *Kind) answer(m *machine, request wire.Request) wire.Answer {
 
 // command is VMware's guest RPC. Everything but the freeze is the vCenter's to answer.
 func (k *Kind) command(m *machine, command string) wire.Answer {
-	verb, rest, _ := strings.Cut(strings.TrimLeft(command, " "), " ")
-	switch verb {
-	case "info-get":
-		value, ok := m.spec.RPC.InfoGet(rest)
-		if !ok {
-			value = "No value found"
-		}
-		return wire.Answer{OK: ok, Text: value}
-	case "info-set":
-		key, value, _ := strings.Cut(rest, " ")
-		if err := m.spec.RPC.InfoSet(key, value); err != nil {
-			return wire.Answer{Text: err.Error()}
-		}
-		return wire.Answer{OK: true}
-	case "instantclone.freeze":
-		// A clone is past its parent's freeze: the call that it was in returns.
-		if m.thawing.CompareAndSwap(true, false) {
-			return wire.Answer{OK: true}
-		}
-		if err := os.Remove(filepath.Join(m.disk.rpcDir(), holdFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return wire.Answer{Text: err.Error()}
-		}
-		return wire.Answer{OK: true, Hold: holdFile}
+	if strings.TrimSpace(command) != guest.Freeze {
+		return guest.Answer(m.spec.RPC, command)
 	}
-	return wire.Answer{Text: "Unknown command"}
+	// A clone is past its parent's freeze: the call that it was in returns.
+	if m.thawing.CompareAndSwap(true, false) {
+		return wire.Answer{OK: true}
+	}
+	if err := os.Remove(filepath.Join(m.disk.rpcDir(), holdFile)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return wire.Answer{Text: err.Error()}
+	}
+	return wire.Answer{OK: true, Hold: holdFile}
 }
 
 // writeAnswer answers a guest that holds; renamed, so that it never reads half of it.

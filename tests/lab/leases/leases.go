@@ -4,6 +4,8 @@ package leases
 import (
 	"fmt"
 	"net/netip"
+	"path"
+	"slices"
 	"sync"
 )
 
@@ -19,6 +21,7 @@ type Table struct {
 	next   byte
 	byMAC  map[string]netip.Addr
 	taken  map[netip.Addr]bool
+	silent []string // globs of machines that get no answer
 }
 
 // New is an empty table for a subnet's first /24.
@@ -45,6 +48,26 @@ func (t *Table) Of(mac string) (netip.Addr, error) {
 		}
 	}
 	return netip.Addr{}, fmt.Errorf("all addresses of %s are leased", t.subnet)
+}
+
+// SetAnswering makes the server answer, or not, machines whose name matches the glob.
+func (t *Table) SetAnswering(glob string, answering bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.silent = slices.DeleteFunc(t.silent, func(one string) bool { return one == glob })
+	if !answering {
+		t.silent = append(t.silent, glob)
+	}
+}
+
+// Answers tells whether a machine of that name gets an answer.
+func (t *Table) Answers(name string) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !slices.ContainsFunc(t.silent, func(glob string) bool {
+		matches, _ := path.Match(glob, name)
+		return matches
+	})
 }
 
 // Release gives the MAC's address up.

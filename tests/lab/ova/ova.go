@@ -84,6 +84,18 @@ func content(kind string) ([]byte, error) {
 	return disk, nil
 }
 
+// Boots tells whether a file is the content of a disk that the lab's guests boot from.
+func Boots(file string) (bool, error) {
+	disk, err := os.Open(file)
+	if err != nil {
+		return false, err
+	}
+	defer disk.Close()
+	head := make([]byte, len(Marker))
+	_, err = io.ReadFull(disk, head)
+	return err == nil && string(head) == Marker, nil
+}
+
 // Kind reads from a disk's content which guest boots from it.
 func Kind(disk io.Reader) (string, error) {
 	head := make([]byte, 4096)

@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"bonneville.vsphere/lab/ova"
 )
 
 // upload is one disk of an import.
@@ -90,7 +92,7 @@ func (l *lease) importDisks() error {
 		if !u.done {
 			return fmt.Errorf("%s was not uploaded", name)
 		}
-		if l.v.opts.Kind == nil || !bootable(u.file) {
+		if boots, err := ova.Boots(u.file); l.v.opts.Kind == nil || err != nil || !boots {
 			continue // a disk that nothing here can boot is a disk all the same
 		}
 		if err := l.v.opts.Kind.ImportDisk(background, u.disk, u.file); err != nil {
@@ -108,18 +110,4 @@ func (l *lease) clean() {
 	for _, u := range l.uploads {
 		_ = os.Remove(u.file)
 	}
-}
-
-// bootMarker begins a disk whose content the lab's guests are made of.
-const bootMarker = "bonneville-lab-guest\n"
-
-func bootable(file string) bool {
-	f, err := os.Open(file)
-	if err != nil {
-		return false
-	}
-	defer f.Close()
-	head := make([]byte, len(bootMarker))
-	_, err = io.ReadFull(f, head)
-	return err == nil && string(head) == bootMarker
 }

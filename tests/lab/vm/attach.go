@@ -20,32 +20,14 @@ func (m *machine) free() int {
 
 // AttachDisk gives a machine a further disk, at once if it runs, else when it does.
 func (k *Kind) AttachDisk(ctx context.Context, id string, d guest.Disk) error {
-	k.mu.Lock()
-	if k.extra[id] == nil {
-		k.extra[id] = map[string]guest.Disk{}
-	}
-	if _, have := k.extra[id][d.UUID]; have {
-		k.mu.Unlock()
-		return fmt.Errorf("disk %s is attached already", d.UUID)
-	}
-	k.extra[id][d.UUID] = d
-	m := k.machines[id]
-	k.mu.Unlock()
-	if m == nil {
-		return nil
-	}
-	m.state.Lock()
-	defer m.state.Unlock()
-	if m.process == nil {
-		return nil
-	}
-	if err := m.plug(ctx, d); err != nil {
-		k.mu.Lock()
-		delete(k.extra[id], d.UUID)
-		k.mu.Unlock()
-		return err
-	}
-	return nil
+	return k.Attach(id, d, func(m *machine) error {
+		m.state.Lock()
+		defer m.state.Unlock()
+		if m.process == nil {
+			return nil
+		}
+		return m.plug(ctx, d)
+	})
 }
 
 func (m *machine) plug(ctx context.Context, d guest.Disk) error {
@@ -85,28 +67,19 @@ func (m *machine) notice(ctx context.Context, command string) error {
 
 // DetachDisk takes a further disk away.
 func (k *Kind) DetachDisk(ctx context.Context, id, uuid string) error {
-	k.mu.Lock()
-	if _, have := k.extra[id][uuid]; !have {
-		k.mu.Unlock()
-		return fmt.Errorf("no disk %s is attached to %s", uuid, id)
-	}
-	delete(k.extra[id], uuid)
-	m := k.machines[id]
-	k.mu.Unlock()
-	if m == nil {
-		return nil
-	}
-	m.state.Lock()
-	defer m.state.Unlock()
-	for number, d := range m.further {
-		if d.UUID == uuid {
-			delete(m.further, number)
-			if m.process != nil {
-				return m.unplug(ctx, d)
+	return k.Detach(id, uuid, func(m *machine) error {
+		m.state.Lock()
+		defer m.state.Unlock()
+		for number, d := range m.further {
+			if d.UUID == uuid {
+				delete(m.further, number)
+				if m.process != nil {
+					return m.unplug(ctx, d)
+				}
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }
 
 func (m *machine) unplug(ctx context.Context, d guest.Disk) error {

@@ -1,9 +1,9 @@
 package vm
 
 import (
+	"maps"
 	"net"
 	"net/netip"
-	"path"
 	"sync"
 	"time"
 
@@ -26,7 +26,6 @@ type dhcp struct {
 	leases  *leases.Table
 
 	mu     sync.Mutex
-	silent []string          // globs of machines that get no answer
 	names  map[string]string // of machines by their MAC
 	served map[string]string // MACs by the address that they were given last
 }
@@ -54,41 +53,19 @@ func (d *dhcp) know(mac, name string) {
 	d.names[mac] = name
 }
 
-func (d *dhcp) set(glob string, answering bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	kept := d.silent[:0]
-	for _, one := range d.silent {
-		if one != glob {
-			kept = append(kept, one)
-		}
-	}
-	d.silent = kept
-	if !answering {
-		d.silent = append(d.silent, glob)
-	}
-}
-
+// answers tells whether whoever has the MAC gets an answer.
 func (d *dhcp) answers(mac string) bool {
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	for _, glob := range d.silent {
-		if matches, _ := path.Match(glob, d.names[mac]); matches {
-			return false
-		}
-	}
-	return true
+	name := d.names[mac]
+	d.mu.Unlock()
+	return d.leases.Answers(name)
 }
 
-// Served is every MAC that was given an address.
+// given is the address that each MAC was given last.
 func (d *dhcp) given() map[string]string {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	out := map[string]string{}
-	for mac, address := range d.served {
-		out[mac] = address
-	}
-	return out
+	return maps.Clone(d.served)
 }
 
 // client is who asks: the client id, where it is more than the MAC, else the MAC.

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -82,37 +81,14 @@ func image(ctx context.Context, arguments ...string) error {
 	return nil
 }
 
-func (k *Kind) disk(id string) (*disk, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	d, ok := k.disks[id]
-	if !ok {
-		return nil, fmt.Errorf("no disk %s", id)
-	}
-	return d, nil
-}
-
-// register gives a disk its name.
-func (k *Kind) register(id string, d *disk) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, taken := k.disks[id]; taken {
-		return fmt.Errorf("disk %s exists", id)
-	}
-	k.disks[id] = d
-	return nil
-}
-
 // ImportDisk takes an uploaded disk. Only one that begins as the lab's own do can boot.
 func (k *Kind) ImportDisk(ctx context.Context, diskID, file string) error {
-	source, err := os.Open(file)
+	boots, err := ova.Boots(file)
 	if err != nil {
 		return err
 	}
-	defer source.Close()
-	head := make([]byte, len(ova.Marker))
-	if _, err := io.ReadFull(source, head); err != nil || string(head) != ova.Marker {
-		return k.register(diskID, &disk{blank: true})
+	if !boots {
+		return k.AddDisk(diskID, &disk{blank: true})
 	}
 	top, err := k.newLayer(ctx, k.root)
 	if err != nil {
@@ -123,7 +99,7 @@ func (k *Kind) ImportDisk(ctx context.Context, diskID, file string) error {
 
 // registerOrDrop gives a new layer a name as a disk.
 func (k *Kind) registerOrDrop(id string, top *layer) error {
-	if err := k.register(id, &disk{top: top}); err != nil {
+	if err := k.AddDisk(id, &disk{top: top}); err != nil {
 		return errors.Join(err, k.drop(top))
 	}
 	return nil
@@ -131,12 +107,12 @@ func (k *Kind) registerOrDrop(id string, top *layer) error {
 
 // CopyDisk copies in full, down to the root: nothing that can change is shared.
 func (k *Kind) CopyDisk(ctx context.Context, from, to string) error {
-	source, err := k.disk(from)
+	source, err := k.Disk(from)
 	if err != nil {
 		return err
 	}
 	if source.blank {
-		return k.register(to, &disk{blank: true})
+		return k.AddDisk(to, &disk{blank: true})
 	}
 	source.mu.Lock()
 	defer source.mu.Unlock()
@@ -154,25 +130,9 @@ func (k *Kind) CopyDisk(ctx context.Context, from, to string) error {
 	return k.registerOrDrop(to, copied)
 }
 
-// RenameDisk follows a datastore move; no file is named by the disk.
-func (k *Kind) RenameDisk(_ context.Context, from, to string) error {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	d, ok := k.disks[from]
-	if !ok {
-		return fmt.Errorf("no disk %s", from)
-	}
-	if _, taken := k.disks[to]; taken {
-		return fmt.Errorf("disk %s exists", to)
-	}
-	delete(k.disks, from)
-	k.disks[to] = d
-	return nil
-}
-
 // DeleteDisk forgets a disk at once. What clones are stacked on goes with the last of them.
 func (k *Kind) DeleteDisk(_ context.Context, diskID string) error {
-	d, err := k.disk(diskID)
+	d, err := k.Disk(diskID)
 	if err != nil {
 		return err
 	}
@@ -181,9 +141,7 @@ func (k *Kind) DeleteDisk(_ context.Context, diskID string) error {
 	if m := k.poweredBy(d); m != nil {
 		return fmt.Errorf("disk %s is in use by %s", diskID, m.spec.Name)
 	}
-	k.mu.Lock()
-	delete(k.disks, diskID)
-	k.mu.Unlock()
+	k.DropDisk(diskID)
 	if d.blank {
 		return nil
 	}
@@ -195,12 +153,5 @@ func (k *Kind) DeleteDisk(_ context.Context, diskID string) error {
 
 // poweredBy gives the machine that runs from the disk.
 func (k *Kind) poweredBy(d *disk) *machine {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	for _, m := range k.machines {
-		if m.disk == d {
-			return m
-		}
-	}
-	return nil
+	return k.Which(func(m *machine) bool { return m.disk == d })
 }

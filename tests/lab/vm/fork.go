@@ -79,7 +79,7 @@ func (k *Kind) InstantClone(ctx context.Context, parentID string, spec guest.Mac
 		return err
 	}
 	if parent.disk.blank {
-		if err := k.register(spec.DiskID, &disk{blank: true}); err != nil {
+		if err := k.AddDisk(spec.DiskID, &disk{blank: true}); err != nil {
 			return err
 		}
 		return k.PowerOn(ctx, spec)
@@ -89,7 +89,7 @@ func (k *Kind) InstantClone(ctx context.Context, parentID string, spec guest.Mac
 	switch {
 	case !parent.frozen:
 		return fmt.Errorf("%s runs: guests of kind vm are cloned when they are frozen", parent.spec.Name)
-	case len(k.others(spec.ID)) > 0:
+	case len(k.Further(spec.ID)) > 0:
 		return fmt.Errorf("%s has further disks: guests of kind vm are cloned with their first one alone", parent.spec.Name)
 	}
 	top, err := k.newLayer(ctx, parent.disk.top)
@@ -97,15 +97,13 @@ func (k *Kind) InstantClone(ctx context.Context, parentID string, spec guest.Mac
 		return err
 	}
 	d := &disk{top: top}
-	if err := k.register(spec.DiskID, d); err != nil {
+	if err := k.AddDisk(spec.DiskID, d); err != nil {
 		return errors.Join(err, k.drop(top))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := k.resume(ctx, parent, spec, d); err != nil {
-		k.mu.Lock()
-		delete(k.disks, spec.DiskID)
-		k.mu.Unlock()
+		k.DropDisk(spec.DiskID)
 		return errors.Join(fmt.Errorf("clone %s: %w", spec.Name, err), k.drop(top))
 	}
 	return nil

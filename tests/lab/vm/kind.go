@@ -10,7 +10,6 @@ package vm
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net/netip"
 	"os"
@@ -36,17 +35,16 @@ type Options struct {
 
 // Kind is guest.Kind for QEMU's machines.
 type Kind struct {
+	*guest.Inventory[*disk, *machine]
+
 	o           Options
 	mark        string
 	accelerator string // kvm or tcg
 	network     *network
 	root        *layer
 
-	mu       sync.Mutex
-	disks    map[string]*disk
-	machines map[string]*machine
-	extra    map[string]map[string]guest.Disk // by machine and uuid; they outlive a power-off
-	made     int
+	mu   sync.Mutex
+	made int
 }
 
 var _ guest.Kind = (*Kind)(nil)
@@ -66,8 +64,8 @@ func New(ctx context.Context, o Options) (*Kind, error) {
 		return nil, err
 	}
 	k := &Kind{
-		o: o, mark: mark.Own(), root: &layer{file: o.Root.Disk, format: "raw", users: 1},
-		disks: map[string]*disk{}, machines: map[string]*machine{}, extra: map[string]map[string]guest.Disk{},
+		Inventory: guest.NewInventory[*disk, *machine](),
+		o:         o, mark: mark.Own(), root: &layer{file: o.Root.Disk, format: "raw", users: 1},
 	}
 	if k.accelerator, err = accelerator(ctx, o); err != nil {
 		return nil, err
@@ -89,32 +87,16 @@ func (k *Kind) Gateway() netip.Addr { return k.network.gateway }
 func (k *Kind) Subnet() netip.Prefix { return k.network.subnet }
 
 // SetDHCP makes DHCP answer, or not, machines whose name matches the glob.
-func (k *Kind) SetDHCP(glob string, answering bool) { k.network.dhcp.set(glob, answering) }
-
-// Running lists the machines that are powered on, frozen ones too.
-func (k *Kind) Running() []string {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	ids := make([]string, 0, len(k.machines))
-	for id := range k.machines {
-		ids = append(ids, id)
-	}
-	return ids
+func (k *Kind) SetDHCP(glob string, answering bool) {
+	k.network.dhcp.leases.SetAnswering(glob, answering)
 }
 
 // machine finds a powered-on machine by its id, or its name.
 func (k *Kind) machine(id string) (*machine, error) {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if m, ok := k.machines[id]; ok {
+	if m := k.Which(func(m *machine) bool { return m.spec.Name == id }); m != nil {
 		return m, nil
 	}
-	for _, m := range k.machines {
-		if m.spec.Name == id {
-			return m, nil
-		}
-	}
-	return nil, fmt.Errorf("%s is not powered on", id)
+	return k.Machine(id)
 }
 
 // number gives files and devices names that were not used before.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -44,7 +43,7 @@ type machine struct {
 
 // PowerOn boots a machine from its disk.
 func (k *Kind) PowerOn(ctx context.Context, spec guest.Machine) error {
-	d, err := k.disk(spec.DiskID)
+	d, err := k.Disk(spec.DiskID)
 	if err != nil {
 		return err
 	}
@@ -75,30 +74,31 @@ func (k *Kind) newMachine(spec guest.Machine, d *disk) (*machine, error) {
 		spec: spec, disk: d, dir: filepath.Join(k.o.Dir, fmt.Sprintf("%s-%d", filepath.Base(spec.ID), k.number())),
 		gone: make(chan struct{}), further: map[int]guest.Disk{}, waiting: map[int]chan wire.Tools{},
 	}
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if _, on := k.machines[spec.ID]; on {
-		return nil, fmt.Errorf("%s is powered on", spec.Name)
-	}
-	for _, further := range k.extra[spec.ID] {
-		m.further[m.free()] = further
-	}
 	if err := os.MkdirAll(m.dir, 0o700); err != nil {
 		return nil, err
 	}
-	k.machines[spec.ID] = m
+	further, err := k.On(spec, m)
+	if err != nil {
+		return nil, errors.Join(err, os.Remove(m.dir))
+	}
+	for _, d := range further {
+		m.further[m.free()] = d
+	}
 	d.mac = strings.ToLower(spec.MAC)
 	k.network.dhcp.know(d.mac, spec.Name)
 	return m, nil
 }
 
+// guestMemory is what the kernel calls a guest's memory in its lists.
+const guestMemory = "guest-memory"
+
 // memoryOf makes a guest's memory: a file without a name, gone with its last user.
 func memoryOf(spec guest.Machine) (*os.File, error) {
-	file, err := unix.MemfdCreate("guest-memory", unix.MFD_CLOEXEC)
+	file, err := unix.MemfdCreate(guestMemory, unix.MFD_CLOEXEC)
 	if err != nil {
 		return nil, err
 	}
-	memory := os.NewFile(uintptr(file), "guest-memory")
+	memory := os.NewFile(uintptr(file), guestMemory)
 	return memory, memory.Truncate(spec.MemoryMB << 20)
 }
 
@@ -147,11 +147,7 @@ func (k *Kind) watch(m *machine, p *process) {
 
 // forget takes a machine that has ended out of the list, with what it had.
 func (k *Kind) forget(m *machine) error {
-	k.mu.Lock()
-	if k.machines[m.spec.ID] == m {
-		delete(k.machines, m.spec.ID)
-	}
-	k.mu.Unlock()
+	k.Off(m.spec.ID, m)
 	if m.memory != nil && !m.private {
 		_ = m.memory.Close() // clones that map it keep it
 	}
@@ -208,11 +204,4 @@ func (k *Kind) Console(id string) string {
 	}
 	raw, _ := os.ReadFile(consoleFile(m.dir))
 	return strings.ToValidUTF8(string(raw), "?")
-}
-
-// others lists a machine's further disks.
-func (k *Kind) others(id string) map[string]guest.Disk {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	return maps.Clone(k.extra[id])
 }

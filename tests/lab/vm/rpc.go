@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"bonneville.vsphere/lab/guest"
 	"bonneville.vsphere/lab/guestroot/wire"
 )
 
@@ -29,11 +30,11 @@ func (k *Kind) serveRPC(m *machine, p *process) {
 		if json.Unmarshal(text, &request) != nil {
 			continue // torn: its sender was killed, or the machine reset
 		}
-		if strings.TrimSpace(request.Command) == "instantclone.freeze" {
+		if strings.TrimSpace(request.Command) == guest.Freeze {
 			k.freezeAsked(m, string(id))
 			continue
 		}
-		_ = m.answer(string(id), m.command(request)) // one that is gone needs none
+		_ = m.answer(string(id), guest.Answer(m.spec.RPC, request.Command)) // one that is gone needs none
 	}
 }
 
@@ -75,26 +76,6 @@ func (k *Kind) putBack(m *machine) error {
 		err = errors.New(out)
 	}
 	return err
-}
-
-// command is VMware's guest RPC, which is the vCenter's to answer.
-func (m *machine) command(request wire.Request) wire.Answer {
-	verb, rest, _ := strings.Cut(strings.TrimLeft(request.Command, " "), " ")
-	switch verb {
-	case "info-get":
-		value, ok := m.spec.RPC.InfoGet(rest)
-		if !ok {
-			value = "No value found"
-		}
-		return wire.Answer{OK: ok, Text: value}
-	case "info-set":
-		key, value, _ := strings.Cut(rest, " ")
-		if err := m.spec.RPC.InfoSet(key, value); err != nil {
-			return wire.Answer{Text: err.Error()}
-		}
-		return wire.Answer{OK: true}
-	}
-	return wire.Answer{Text: "Unknown command"}
 }
 
 // serveTools hears what the guest's vmtoolsd tells.
