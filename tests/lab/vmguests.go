@@ -57,20 +57,19 @@ func runInGuest(kind *vm.Kind, q *http.Request) (any, error) {
 // findInGuest looks for bytes in a guest's memory.
 func findInGuest(kind *vm.Kind, q *http.Request) (any, error) {
 	var order struct {
-		Hex    string `json:"hex"`
-		Length int    `json:"length"`
+		Hex    []string `json:"hex"`
+		Length int      `json:"length"`
 	}
 	if err := json.NewDecoder(q.Body).Decode(&order); err != nil {
 		return nil, fmt.Errorf("%s: %w", q.URL.Path, err)
 	}
-	pattern, err := hex.DecodeString(order.Hex)
-	if err != nil || len(pattern) == 0 {
-		return nil, fmt.Errorf("%s: hex is wanted (%v)", q.URL.Path, err)
+	patterns := make([][]byte, len(order.Hex))
+	for i, text := range order.Hex {
+		pattern, err := hex.DecodeString(text)
+		if err != nil || len(pattern) == 0 {
+			return nil, fmt.Errorf("%s: %q is no bytes in hex (%v)", q.URL.Path, text, err)
+		}
+		patterns[i] = pattern
 	}
-	places, err := kind.Find(q.PathValue("name"), pattern, order.Length)
-	found := make([]string, 0, len(places))
-	for _, place := range places {
-		found = append(found, hex.EncodeToString(place))
-	}
-	return found, err
+	return kind.Find(q.PathValue("name"), patterns, order.Length)
 }

@@ -12,6 +12,15 @@ _MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a pattern stands in a guest's memory, and what follows it."""
+
+    pattern: bytes
+    at: int
+    content: bytes
+
+
+@dataclass(frozen=True, kw_only=True)
 class Machine:
     """A powered-on VM of a lab, by its name."""
 
@@ -25,10 +34,13 @@ class Machine:
             raise RuntimeError(f"{self.name}: {shlex.quote(command)} ended with {answer['code']}: {answer['out']}")
         return str(answer["out"]).strip()
 
-    def find(self, pattern: bytes, *, length: int = 0) -> list[bytes]:
-        """Every place in the guest's memory that begins with ``pattern``, ``length`` bytes of each."""
-        order = {"hex": pattern.hex(), "length": max(length, len(pattern))}
-        return [bytes.fromhex(place) for place in self.lab.control("POST", f"/guests/{self.name}/find", order)]
+    def find(self, *patterns: bytes, length: int = 0) -> list[Place]:
+        """Every place in the guest's memory that begins with one of ``patterns``, at least ``length`` bytes of each."""
+        order = {"hex": [pattern.hex() for pattern in patterns], "length": length}
+        return [
+            Place(pattern=patterns[one["pattern"]], at=one["at"], content=bytes.fromhex(one["hex"]))
+            for one in self.lab.control("POST", f"/guests/{self.name}/find", order)
+        ]
 
     @property
     def spoken(self) -> set[str]:
@@ -37,12 +49,12 @@ class Machine:
 
 
 def memory_table(lab: Lab, *, title: str) -> str:
-    """What each VM takes of the host's memory, in MiB: its own, and what it shares with its template."""
+    """What each VM takes of the host's memory, in MiB; "own" is the guest's memory that it has written to."""
     figures: Mapping[str, Mapping[str, int]] = lab.control("GET", "/guests/memory")
-    rows = [f"{title}: MiB by smaps_rollup", f"  {'VM':<24}{'resident':>10}{'private':>10}{'shared':>10}"]
+    kinds = ("resident", "private", "shared", "own")
+    rows = [f"{title}: MiB by smaps", f"  {'VM':<24}" + "".join(f"{kind:>10}" for kind in kinds)]
     rows += [
-        f"  {name:<24}" + "".join(f"{figures[name][kind] // _MIB:>10}" for kind in ("resident", "private", "shared"))
-        for name in sorted(figures)
+        f"  {name:<24}" + "".join(f"{figures[name][kind] // _MIB:>10}" for kind in kinds) for name in sorted(figures)
     ]
     return "\n".join(rows)
 

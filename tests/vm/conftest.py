@@ -9,21 +9,26 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from operator import itemgetter
 from typing import Any
 
 import pytest
+import requests
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
 from tests.support.lab import Lab, running_lab
-from tests.support.machines import Machine
+from tests.support.machines import Machine, memory_table
 from tests.support.modules import run_module
+from tests.support.vsphere import connected
 
 TEMPLATE = "photon"
 # How long the template seems to have been frozen when it is cloned.
 FROZEN_FOR = 600
 # For everything that is waited for: an emulated processor on a busy machine is slow.
 SECONDS = 900
+NAMES = ("pair-0", "pair-1")
 Run = Callable[..., dict[str, Any]]
 
 
@@ -35,11 +40,11 @@ def vm_lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def module(vm_lab: Lab) -> Run:
-    """Run a module against the lab: ``module("container_vm_info", service="web")``."""
+    """Run a module against the lab: ``module("container_vm_info", service="web")``; ``fails`` is its error code."""
 
-    def run(module: str, /, **options: Any) -> dict[str, Any]:
+    def run(module: str, /, *, fails: str = "", **options: Any) -> dict[str, Any]:
         result = run_module(module, {**vm_lab.connection, **options}, environment=vm_lab.environment)
-        assert not result.get("failed"), result["msg"]
+        assert result.get("error_code", "") == fails, result.get("msg")
         return result
 
     return run
@@ -103,9 +108,50 @@ def status(lab: Lab, name: str) -> dict[str, Any]:
     return said
 
 
+def clone_task(lab: Lab, name: str) -> tuple[float, float]:
+    """When the task that cloned the VM began and ended, as time.time()."""
+    vm = lab.vms()[name]
+    with connected(lab) as session:
+        tasks = [task.info for task in session.managed("VirtualMachine", vm["parent"]).recentTask]
+    cloned = [task for task in tasks if task.descriptionId == "VirtualMachine.instantClone"]
+    [own] = [task for task in cloned if moid_of(task.result) == vm["moid"]]
+    return own.startTime.timestamp(), own.completeTime.timestamp()
+
+
 def wait_for(what: Callable[[], bool], claim: str) -> None:
     """Look until it is so."""
     until = time.monotonic() + SECONDS
     while not what():
         assert time.monotonic() < until, f"not within {SECONDS} s: {claim}"
         time.sleep(0.5)
+
+
+def web(images: dict[str, str]) -> dict[str, Any]:
+    return {"image": images["web"], "published_ports": ["8080:8080"]}
+
+
+def ask(lab: Lab, name: str, path: str = "/") -> dict[str, Any]:
+    answer: dict[str, Any] = requests.get(f"http://{lab.vms()[name]['ip']}:8080{path}", timeout=30).json()
+    return answer
+
+
+@pytest.fixture(scope="session")
+def siblings(deploy: Run, images: dict[str, str], vm_lab: Lab) -> tuple[Machine, ...]:
+    """Two clones of one frozen VM, made one after the other, each running a web server."""
+    for replicas in (1, 2):
+        made = deploy(name="pair", replicas=replicas, **web(images))["containers"][-1]["name"]
+        assert ask(vm_lab, made)["hostname"]
+        answered = time.time()
+        begun, resumed = clone_task(vm_lab, made)
+        phases = {phase: resumed - begun + after for phase, after in status(vm_lab, made)["timings"].items()}
+        print(f"\n[vm] {made}, seconds since its clone task began: resumed {resumed - begun:.2f},", end=" ")
+        print(", ".join(f"{phase} {after:.1f}" for phase, after in sorted(phases.items(), key=itemgetter(1))), end=", ")
+        print(f"HTTP 200 {answered - begun:.1f}")
+        print(memory_table(vm_lab, title=f"[vm] clones: {replicas}"))
+    return tuple(Machine(lab=vm_lab, name=name) for name in NAMES)
+
+
+@pytest.fixture(scope="session")
+def job(siblings: tuple[Machine, ...], deploy: Run, images: dict[str, str]) -> dict[str, Any]:
+    """A third clone, whose container ends with exit code 5: what the module told of it."""
+    return deploy(name="job", image=images["job"], env={"JOB_EXIT": "5"}, detach=False, fails="container_failed")

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,11 +16,13 @@ import (
 )
 
 // Memory is what a machine's process takes of the host, in bytes. Shared is what it
-// maps of its parent's memory and has not written to; Private is its own.
+// maps of its parent's memory, or of files, and has not written to; Private is its own,
+// the emulator's with the guest's. Own is the guest's memory that it has written to.
 type Memory struct {
 	Resident int64 `json:"resident"`
 	Private  int64 `json:"private"`
 	Shared   int64 `json:"shared"`
+	Own      int64 `json:"own"`
 }
 
 // Memory tells of every machine that is a process, by its name.
@@ -30,16 +33,28 @@ func (k *Kind) Memory() (map[string]Memory, error) {
 		if err != nil || m.process == nil {
 			continue
 		}
-		raw, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", m.process.command.Process.Pid))
+		proc := fmt.Sprintf("/proc/%d/", m.process.command.Process.Pid)
+		rollup, err := os.ReadFile(proc + "smaps_rollup")
 		if err != nil {
 			return nil, err
 		}
-		resident, anonymous := figure(raw, "Rss:"), figure(raw, "Anonymous:")
-		out[m.spec.Name] = Memory{Resident: resident, Private: anonymous, Shared: resident - anonymous}
+		mappings, err := os.ReadFile(proc + "smaps")
+		if err != nil {
+			return nil, err
+		}
+		resident, private := figure(rollup, "Rss:"), figure(rollup, "Anonymous:")
+		_, guests, _ := strings.Cut(string(mappings), guestMemory)
+		own := figure([]byte(guests), "Anonymous:")
+		if !m.private { // one that has booted maps a file that is all its own
+			own = figure([]byte(guests), "Rss:")
+			private += own
+		}
+		out[m.spec.Name] = Memory{Resident: resident, Private: private, Shared: resident - private, Own: own}
 	}
 	return out, nil
 }
 
+// figure is the first of that name.
 func figure(smaps []byte, name string) int64 {
 	for line := range strings.Lines(string(smaps)) {
 		if fields := strings.Fields(line); len(fields) >= 2 && fields[0] == name {
@@ -94,9 +109,16 @@ func sources(capture []byte) ([]string, error) {
 // Leases is the address that each MAC was given last.
 func (k *Kind) Leases() map[string]string { return k.network.dhcp.given() }
 
-// Find looks for a pattern in all of a machine's memory, frozen or running, and gives
-// what follows each place that it is found at.
-func (k *Kind) Find(id string, pattern []byte, length int) ([][]byte, error) {
+// Place is where a pattern was found.
+type Place struct {
+	Pattern int    `json:"pattern"` // its number among those that were looked for
+	At      int64  `json:"at"`      // its distance from the memory's beginning
+	Hex     string `json:"hex"`     // what stands there
+}
+
+// Find looks for patterns in all of a machine's memory, frozen or running, and gives
+// of each place so many bytes, or the pattern's own where it is longer.
+func (k *Kind) Find(id string, patterns [][]byte, length int) ([]Place, error) {
 	m, err := k.machine(id)
 	if err != nil {
 		return nil, err
@@ -107,7 +129,7 @@ func (k *Kind) Find(id string, pattern []byte, length int) ([][]byte, error) {
 		if m.memory == nil {
 			return nil, fmt.Errorf("%s has no memory", m.spec.Name)
 		}
-		return find(io.NewSectionReader(m.memory, 0, m.spec.MemoryMB<<20), pattern, length)
+		return find(io.NewSectionReader(m.memory, 0, m.spec.MemoryMB<<20), patterns, length)
 	}
 	pid := m.process.command.Process.Pid
 	start, err := mapped(pid, m.spec.MemoryMB<<20)
@@ -119,7 +141,7 @@ func (k *Kind) Find(id string, pattern []byte, length int) ([][]byte, error) {
 		return nil, err
 	}
 	defer memory.Close()
-	return find(io.NewSectionReader(memory, start, m.spec.MemoryMB<<20), pattern, length)
+	return find(io.NewSectionReader(memory, start, m.spec.MemoryMB<<20), patterns, length)
 }
 
 // mapped is where a process has its guest's memory, which one mapping may not hold whole.
@@ -130,7 +152,7 @@ func mapped(pid int, size int64) (int64, error) {
 	}
 	defer maps.Close()
 	for lines := bufio.NewScanner(maps); lines.Scan(); {
-		if !strings.Contains(lines.Text(), "memfd:guest-memory") {
+		if !strings.Contains(lines.Text(), "memfd:"+guestMemory) {
 			continue
 		}
 		var from, to int64
@@ -146,23 +168,31 @@ func mapped(pid int, size int64) (int64, error) {
 }
 
 // find reads in blocks that overlap, so that nothing falls between two of them.
-func find(memory io.ReaderAt, pattern []byte, length int) ([][]byte, error) {
+func find(memory io.ReaderAt, patterns [][]byte, length int) ([]Place, error) {
 	const block = 4 << 20
-	var found [][]byte
-	buffer := make([]byte, block+max(length, len(pattern)))
+	longest := length
+	for _, pattern := range patterns {
+		longest = max(longest, len(pattern))
+	}
+	found := []Place{}
+	buffer, blank := make([]byte, block+longest), make([]byte, block+longest)
 	for at := int64(0); ; at += block {
 		n, err := memory.ReadAt(buffer, at)
 		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, err
 		}
-		for from := 0; from < min(n, block); {
-			i := bytes.Index(buffer[from:n], pattern)
-			if i < 0 || from+i >= block {
-				break
+		if !bytes.Equal(buffer[:n], blank[:n]) {
+			for number, pattern := range patterns {
+				for from := 0; from < min(n, block); {
+					i := bytes.Index(buffer[from:n], pattern)
+					if i < 0 || from+i >= block {
+						break
+					}
+					place := buffer[from+i : min(n, from+i+max(length, len(pattern)))]
+					found = append(found, Place{number, at + int64(from+i), hex.EncodeToString(place)})
+					from += i + len(pattern)
+				}
 			}
-			place := buffer[from+i : min(n, from+i+max(length, len(pattern)))]
-			found = append(found, bytes.Clone(place))
-			from += i + len(pattern)
 		}
 		if n < len(buffer) {
 			return found, nil

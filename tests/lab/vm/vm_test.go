@@ -3,6 +3,7 @@ package vm
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"net"
 	"os"
 	"os/exec"
@@ -87,17 +88,22 @@ func TestSourcesOfACapture(t *testing.T) {
 
 func TestFindSeesWhatLiesAcrossTwoBlocks(t *testing.T) {
 	memory := make([]byte, 9<<20)
-	for _, at := range []int{0, 4<<20 - 3, 8<<20 + 1, len(memory) - 6} {
+	secrets := []int{0, 4<<20 - 3, 8<<20 + 1, len(memory) - 6}
+	for _, at := range secrets {
 		copy(memory[at:], "secret")
 	}
-	got, err := find(bytes.NewReader(memory), []byte("secret"), 8)
-	if err != nil || len(got) != 4 {
-		t.Fatalf("%d places, %v", len(got), err)
-	}
-	for _, place := range got {
-		if !bytes.HasPrefix(place, []byte("secret")) {
-			t.Errorf("%q", place)
+	copy(memory[5<<20:], "other")
+	places, err := find(bytes.NewReader(memory), [][]byte{[]byte("secret"), []byte("other")}, 8)
+	check(t, err)
+	var found [2][]int
+	for _, place := range places {
+		found[place.Pattern] = append(found[place.Pattern], int(place.At))
+		if text, _ := hex.DecodeString(place.Hex); !bytes.HasPrefix(text, []byte([]string{"secret", "other"}[place.Pattern])) {
+			t.Errorf("%q at %d", text, place.At)
 		}
+	}
+	if !slices.Equal(found[0], secrets) || !slices.Equal(found[1], []int{5 << 20}) {
+		t.Error(found)
 	}
 }
 
@@ -135,7 +141,7 @@ func TestClonesKeepTheDiskThatTheyWereMadeOf(t *testing.T) {
 	if err := os.WriteFile(raw, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k := &Kind{o: Options{Dir: dir}, root: &layer{file: raw, format: "raw", users: 1}, disks: map[string]*disk{}}
+	k := &Kind{o: Options{Dir: dir}, root: &layer{file: raw, format: "raw", users: 1}}
 	top, err := k.newLayer(t.Context(), k.root)
 	check(t, err)
 	parent := &disk{top: top}

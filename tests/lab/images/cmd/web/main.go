@@ -49,6 +49,7 @@ func main() {
 		limit, done := context.WithTimeout(context.Background(), 5*time.Second)
 		defer done()
 		_ = server.Shutdown(limit)
+		fmt.Println("web: stopped")
 	}
 }
 
