@@ -144,8 +144,6 @@ def _become(rpc: GuestRpc, spec: Spec, frozen: dict[str, Any], reporter: Reporte
         if not reporter.status.network:
             reporter.phase("network")
             net.wait(reporter)
-        ssh = bool(frozen.get("ssh"))
-        threading.Thread(target=identity.settle, name="settle", kwargs={"ssh": ssh}, daemon=True).start()
         # Whole on disk at once; durable when it runs and is saved again.
         record.save(durable=False)
         state.remove(places.THAW)
@@ -157,6 +155,9 @@ def _become(rpc: GuestRpc, spec: Spec, frozen: dict[str, Any], reporter: Reporte
             guest.start()
         else:
             guest.look()
+        # Not sooner: a host key takes a processor for longer than a container's start does.
+        ssh = bool(frozen.get("ssh"))
+        threading.Thread(target=identity.settle, name="settle", kwargs={"ssh": ssh}, daemon=True).start()
         guest.stay()
 
 
