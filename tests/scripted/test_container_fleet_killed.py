@@ -14,7 +14,7 @@ import pytest
 from tests.support.killing import begin, end_at, kill_after
 from tests.support.lab import Lab
 from tests.support.modules import run_module
-from tests.support.standing import standing
+from tests.support.standing import check_same, standing
 from tests.support.vsphere import FrozenTemplate
 
 WEB, JOB = "registry.example/web:1", "registry.example/job:1"
@@ -118,7 +118,7 @@ def test_a_run_that_is_killed_is_finished_by_the_next(
         process = shop.begin(colour)
         assert kill_after(shop.lab, process, max(1, int(part * calls))), "it ended before it could be killed"
     shop.run(colour)
-    assert standing(shop.lab, shop.name) == wanted
+    check_same(standing(shop.lab, shop.name), wanted)
     again = shop.run(colour)
     assert not again["changed"], again["actions"]
 
@@ -132,7 +132,25 @@ def test_a_run_that_is_killed_elsewhere_is_finished_once_its_lease_has_run_out(
         process = shop.begin("blue", elsewhere=3.0)
         assert kill_after(shop.lab, process, calls // 2), "it ended before it could be killed"
     shop.run("blue")
-    assert standing(shop.lab, shop.name) == wanted
+    check_same(standing(shop.lab, shop.name), wanted)
+
+
+def test_what_was_on_its_way_when_a_run_was_killed_is_awaited(scripted_lab: Lab, shop: Shop) -> None:
+    slow = [{"phase": "network"}, {"after_ms": 4000, "phase": "running"}]
+    ended = {"phase": "exited", "container": {"state": "exited", "exit_code": 0}}
+    job = {"match": "*-migrate*", "script": [{"phase": "running"}, {"after_ms": 50, **ended}]}
+    with scripted_lab.scripted({"match": f"{shop.name}-db", "script": slow}, job):
+        process = shop.begin("blue")
+        while process.poll() is None and f"{shop.name}-db" not in shop.vms():
+            time.sleep(0.01)
+        process.kill()
+        process.wait(timeout=30)
+        done = shop.run("blue")
+    assert ("adopt", f"{shop.name}-db") in [(one["action"], one["name"]) for one in done["actions"]]
+    assert {name: one["running"] for name, one in done["services"].items()} == {
+        "db": 1, "migrate": 0, "api": 3, "front": 1,
+    }  # fmt: skip
+    scripted_lab.control("POST", "/scripted", [job])
 
 
 def test_a_run_that_is_ended_gives_its_lease_back_at_once(shop: Shop) -> None:
@@ -153,5 +171,5 @@ def test_two_runs_at_once_come_to_the_same_as_one_after_the_other(
 ) -> None:
     runs = [shop.begin("blue"), shop.begin("blue")]
     assert [run.wait(timeout=120) for run in runs] == [0, 0]
-    assert standing(shop.lab, shop.name) == undisturbed[False][0]
+    check_same(standing(shop.lab, shop.name), undisturbed[False][0])
     assert not shop.run("blue")["changed"]

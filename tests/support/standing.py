@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
@@ -29,6 +30,20 @@ def standing(lab: Lab, fleet: str) -> dict[str, Any]:
         "one identity each": len({vm["bios_uuid"] for vm in mine}) == len(mine),
     }
     return json.loads(json.dumps(found).replace(fleet, "FLEET"))  # type: ignore[no-any-return]
+
+
+def check_same(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """See that two of these are the same; all in which they differ is told."""
+    told = _differences(found, wanted)
+    assert not told, "\n".join(told)
+
+
+def _differences(found: Any, wanted: Any, where: str = "") -> list[str]:
+    """In words, place by place, in what two of these differ."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = sorted(found.keys() | wanted.keys())
+        return [text for key in keys for text in _differences(found.get(key), wanted.get(key), f"{where}/{key}")]
+    return [] if found == wanted else [f"{where}: it is {found}, not {wanted}"]
 
 
 def _vm(vm: dict[str, Any], names: dict[str, str]) -> dict[str, Any]:

@@ -199,10 +199,10 @@ class _Run:
                 self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=action.vm.status)
 
     def listen(self) -> None:
-        """Wait for all guests at once, those included that are on their way already."""
+        """Wait for all guests at once, those included that are on their way already, whether adopted or not."""
         found = {action.name: vm.moid for action in self._plan.of(UNCHANGED, ADOPT) if (vm := action.vm)}
         self.done.errors |= self._shelf.attach(found, standing=True, deadline=self._cleanup, watch=self._watch)
-        for action in self._plan.of(UNCHANGED, ADOPT):
+        for action in (*self._plan.of(UNCHANGED), *self._plan.of(ADOPT)):
             awaits_end = (
                 not self._manner.detach and action.kind == UNCHANGED and action.vm and action.vm.phase == "running"
             )
