@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +11,10 @@ import pytest
 import requests
 
 from tests.e2e.conftest import Run
+from tests.support.killing import begin, kill_after
 from tests.support.lab import Lab
-
-# A lease of two minutes would be waited for after each kill.
-_ALONE = """
-import json, sys
-from tests.support.modules import run_module
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import lease
-lease.SECONDS = 2.0
-print(json.dumps(run_module("container_fleet", json.loads(sys.argv[1]))))
-"""
+from tests.support.load import Load
+from tests.support.standing import check_same, standing
 
 # A web application with its database, a cache and a worker. {web} and {job} stand for the originals.
 SHOP = """
@@ -168,38 +156,6 @@ def fleet(
     fleet.end()
 
 
-class Load:
-    """Requests from several clients, one after the other, for the time of the block."""
-
-    def __init__(self, ask: Callable[[], requests.Response]) -> None:
-        self._ask = ask
-        self._over = threading.Event()
-        self._clients = [threading.Thread(target=self._go_on) for _ in range(2)]
-        self.answers = 0
-        self.failures: list[str] = []
-
-    def __enter__(self) -> Load:
-        for client in self._clients:
-            client.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        for client in self._clients:
-            client.join()
-
-    def _go_on(self) -> None:
-        while not self._over.is_set():
-            try:
-                answer = self._ask()
-            except requests.RequestException as error:
-                self.failures.append(str(error))
-                continue
-            self.answers += 1
-            if answer.status_code != 200:
-                self.failures.append(f"{answer.status_code}: {answer.text}")
-
-
 def test_shop_of_web_database_cache_and_worker(fleet: Fleet, images: dict[str, str]) -> None:
     fleet.write(SHOP)
     made = fleet.run()
@@ -263,46 +219,57 @@ def test_edge_of_a_proxy_in_front_of_replicas(fleet: Fleet) -> None:
 
     assert ask().text.strip() == "fine"
     with Load(ask) as load:
-        scaled = fleet.run(variables={"REPLICAS": 3})
-        assert scaled["summary"] == "+ 1 create, = 3 unchanged"
-        assert fleet.rerun(variables={"REPLICAS": 3}) == few
+        # One after the other, a new one before its old one goes.
+        updated = {"RELEASE": 2}
         before = fleet.moids()
-
-        updated = {"REPLICAS": 3, "RELEASE": 2}
-        assert fleet.run(variables=updated)["services"]["app"]["healthy"] == 3
+        assert fleet.run(variables=updated)["services"]["app"]["healthy"] == 2
         after = fleet.moids()
         assert {name for name in before if before[name] == after[name]} == {f"{fleet.name}-proxy"}
-        fleet.rerun(variables=updated)
+        assert fleet.rerun(variables=updated) == few
 
-        broken = fleet.run(ok=False, variables={**updated, "RELEASE": 3, "HEALTHY": "no"})
+        broken = fleet.run(ok=False, variables={"RELEASE": 3, "HEALTHY": "no"})
         assert broken["failed"] and broken["services"]["app"]["state"] == "rolled back", broken["msg"]
         assert fleet.moids() == after
-        fleet.rerun(variables=updated)
 
-        fewer = {**updated, "REPLICAS": 1}
-        assert fleet.run(variables=fewer)["summary"] == "- 2 remove, = 2 unchanged"
+        # Two, five, one. A run with nothing to do costs the same however many there are.
+        more, fewer = {**updated, "REPLICAS": 5}, {**updated, "REPLICAS": 1}
+        assert fleet.run(variables=more)["summary"] == "+ 3 create, = 3 unchanged"
+        assert fleet.names() == {"proxy", *(f"app-{number}" for number in range(5))}
+        assert fleet.rerun(variables=more) == few
+        assert fleet.run(variables=fewer)["summary"] == "- 4 remove, = 2 unchanged"
         assert fleet.names() == {"proxy", "app-0"}
     assert load.answers and not load.failures, (load.answers, len(load.failures), load.failures[:3])
-    fleet.rerun(variables=fewer)
+    assert fleet.rerun(variables=fewer) == few
     fleet.end()
 
 
-@pytest.mark.parametrize("moment", [random.Random(3).randrange(12, 40)])
-def test_killed_in_a_deploy_that_the_next_run_finishes(fleet: Fleet, moment: int) -> None:
+@pytest.fixture(scope="module")
+def undisturbed(
+    docker_lab: Lab, module: Run, template: str, tmp_path_factory: pytest.TempPathFactory, images: dict[str, str]
+) -> tuple[dict[str, Any], int]:
+    """What a deploy comes to that nobody disturbs, and how many calls it makes."""
+    fleet = Fleet(docker_lab, module, template, tmp_path_factory.mktemp("edge"), "undisturbed", images)
+    fleet.write(EDGE)
+    docker_lab.reset_calls()
+    fleet.run()
+    calls = sum(docker_lab.calls().values())
+    found = standing(docker_lab, fleet.name)
+    fleet.end()
+    return found, calls
+
+
+# How far a run is when it is killed: parts of the calls that it makes undisturbed. Scripted guests see many more.
+@pytest.mark.parametrize("part", [round(one, 2) for one in random.Random(3).sample([n / 100 for n in range(5, 95)], 3)])
+def test_killed_in_a_deploy_that_the_next_run_finishes(
+    fleet: Fleet, undisturbed: tuple[dict[str, Any], int], part: float
+) -> None:
+    wanted, calls = undisturbed
     fleet.write(EDGE)
     fleet.lab.reset_calls()
-    environment = {**os.environ, **fleet.lab.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
-    options = json.dumps({**fleet.lab.connection, **fleet.options})
-    process = subprocess.Popen([sys.executable, "-c", _ALONE, options], env=environment, stdout=subprocess.DEVNULL)
-    while process.poll() is None and sum(fleet.lab.calls().values()) < moment:
-        time.sleep(0.01)
-    assert process.poll() is None, "it ended before it could be killed"
-    process.kill()
-    process.wait(timeout=30)
+    process = begin(fleet.lab, fleet.options)
+    assert kill_after(fleet.lab, process, max(1, int(part * calls))), "it ended before it could be killed"
     fleet.run()
+    check_same(standing(fleet.lab, fleet.name), wanted)
     fleet.rerun()
-    assert fleet.names() == {"proxy", "app-0", "app-1"}
-    assert len({vm["bios_uuid"] for vm in fleet.vms().values()}) == 3
-    assert len(fleet.folders()) == 1, fleet.folders()
     for _ in range(4):
         assert fleet.through("proxy", "http://app:8080/health").text.strip() == "fine"

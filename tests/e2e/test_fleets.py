@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import textwrap
-import threading
-from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ import requests
 
 from tests.e2e.conftest import Run
 from tests.support.lab import Lab
+from tests.support.load import Load
 
 Fleet = Callable[..., dict[str, Any]]
 
@@ -33,39 +32,6 @@ def fleet(module: Run, template: str, tmp_path: Path, request: pytest.FixtureReq
     yield call
     gone = module("container_fleet", **given, state="absent", remove_volumes=True)
     assert not gone.get("failed"), gone["msg"]
-
-
-class Load:
-    """Requests one after the other, from several clients, until the block ends."""
-
-    def __init__(self, proxy: str, *, to: str) -> None:
-        self._proxy, self._query = proxy, {"url": to}
-        self._over = threading.Event()
-        self._clients = [threading.Thread(target=self._ask) for _ in range(2)]
-        self.answers: Counter[str] = Counter()
-        self.failures: list[str] = []
-
-    def __enter__(self) -> Load:
-        for client in self._clients:
-            client.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._over.set()
-        for client in self._clients:
-            client.join()
-
-    def _ask(self) -> None:
-        while not self._over.is_set():
-            try:
-                answer = requests.get(self._proxy, params=self._query, timeout=10)
-            except requests.RequestException as error:
-                self.failures.append(str(error))
-                continue
-            if answer.status_code == 200:
-                self.answers[answer.json()["env"]["COLOUR"]] += 1
-            else:
-                self.failures.append(f"{answer.status_code}: {answer.text}")
 
 
 def shop(images: dict[str, str], colour: str, *, replicas: int = 2, command: str = "") -> str:
@@ -93,7 +59,11 @@ def test_nobody_notices_an_update_or_one_that_is_taken_back(
     assert not fleet(shop(images, "red"))["changed"]
     vms = docker_lab.vms()
     url = f"http://{vms[made['name'] + '-front']['ip']}/fetch"
-    with Load(url, to="http://web:8080/") as load:
+
+    def ask() -> requests.Response:
+        return requests.get(url, params={"url": "http://web:8080/"}, timeout=10)
+
+    with Load(ask, read=lambda answer: str(answer.json()["env"]["COLOUR"])) as load:
         updated = fleet(shop(images, "blue"))
         assert updated["summary"] == "~ 2 recreate (env), = 1 unchanged"
         broken = fleet(shop(images, "green", command="entrypoint: [/nothing-of-this-name]"), ok=False)
@@ -102,7 +72,7 @@ def test_nobody_notices_an_update_or_one_that_is_taken_back(
     assert broken["failed"] and "back to what ran before" in broken["msg"]
     assert broken["services"]["web"]["state"] == "rolled back"
     assert not fleet(shop(images, "blue"))["changed"]
-    assert requests.get(url, params={"url": "http://web:8080/"}, timeout=10).json()["env"]["COLOUR"] == "blue"
+    assert ask().json()["env"]["COLOUR"] == "blue"
 
 
 def test_a_job_comes_before_its_dependents_and_what_is_gone_is_pruned(
