@@ -36,8 +36,7 @@ test: setup ## the quick gates and every test: pure, over real SOAP, and end to 
 	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
 	@echo "== the collection: pure, over real SOAP, and end to end"
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
-	@$(PYTEST) tests/e2e --ignore tests/e2e/test_compose_files.py
-	@echo "NOT RUN: tests/e2e/test_compose_files.py, whole fleets for minutes each; 'make e2e' runs it, too"
+	@$(PYTEST) tests/e2e
 	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity"
