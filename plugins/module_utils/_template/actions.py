@@ -27,7 +27,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import (
     TRIES,
     fault_of,
-    is_busy,
     passes,
     pause_after,
 )
@@ -150,11 +149,16 @@ class Actions:
         yield from _done(lambda: move(spec=spec), what=what, obj=name)
 
     def destroy(self, moid: str, name: str, *, power: str) -> Waiting:
-        if power != OFF:
-            yield from self.pull_the_plug(moid, name)
+        """Power off and delete; a VM that someone has removed is gone as wanted."""
         what = "Cannot destroy the template VM"
         call = self._session.managed("VirtualMachine", moid).Destroy_Task
-        yield from _done(call, what=what, obj=name, already="ManagedObjectNotFound")
+        try:
+            if power != OFF:
+                yield from self.pull_the_plug(moid, name)
+            yield from _done(call, what=what, obj=name)
+        except BonnevilleError as error:
+            if fault_of(error) != "ManagedObjectNotFound":
+                raise
 
 
 def _done(call: Callable[[], Any], *, what: str, obj: str, twice: bool = True, already: str = "") -> Waiting:
@@ -174,6 +178,6 @@ def _done(call: Callable[[], Any], *, what: str, obj: str, twice: bool = True, a
         except BonnevilleError as error:
             if already and tries > 1 and fault_of(error) == already:
                 return None
-            if tries == TRIES or not (passes(error) if twice else is_busy(error)):
+            if tries == TRIES or not passes(error, once=not twice):
                 raise
         yield Pause(until=pause_after(tries))

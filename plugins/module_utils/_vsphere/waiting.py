@@ -120,6 +120,7 @@ class Watch:
         self._followed: dict[str, float] = {}  # and since when
         self._new: dict[str, Any] = {}  # followed, and not in a filter yet
         self._version = ""
+        self._cancelled = False  # the last wait was, by someone else
         self._collector: Any = None
 
     def __enter__(self) -> Watch:
@@ -233,10 +234,18 @@ class Watch:
                 self._new = {}
             self.calls += 1
             try:
-                return self._collector.WaitForUpdatesEx(self._version, wait)
+                update = self._collector.WaitForUpdatesEx(self._version, wait)
+                self._cancelled = False
+                return update
             except vmodl.query.InvalidCollectorVersion:
                 # An answer was lost on its way, and with it what had changed: everything is told anew.
                 self._version = ""
+                return None
+            except vmodl.fault.RequestCanceled:
+                # So ends a wait whose session was ended. What is asked next is told so.
+                if self._cancelled:
+                    raise
+                self._cancelled = True
                 return None
 
     def _take(self, one: Any) -> str:
