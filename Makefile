@@ -67,8 +67,10 @@ e2e: setup ## only the end-to-end tests with real Docker guests
 lab: setup $(if $(filter vm,$(GUESTS)),setup-qemu) ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|vm|scripted)
 	@$(BIN)/python -m tests.support.playground --guests $(or $(GUESTS),docker)
 
-chaos: setup-python $(LAB) ## strike every operation with every fault at many moments; takes long
-	@$(PYTEST) tests/chaos
+# Nothing but time is shared by its cases, so each process takes what comes next.
+chaos: setup-python $(LAB) ## strike every operation with every fault at many moments, and plans with thousands of inventories
+	@$(PYTEST) -n 2 tests/chaos
+	@$(PYTEST) -n 2 --hypothesis-profile thorough $(wildcard tests/unit/plugins/module_utils/*/test_plan_properties.py)
 
 bench: setup-bench ## measure this collection beside its peer and a bare script, in minutes
 	@PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m benchmarks

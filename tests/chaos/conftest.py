@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import transport
 
-from tests.scripted.template_support import Template, make_folder
-from tests.support.lab import Lab, running_lab
+pytest.register_assert_rewrite("tests.chaos.judge")
+
+from tests.chaos.world import World  # noqa: E402
+from tests.scripted.template_support import Template, make_folder  # noqa: E402
+from tests.support.lab import Lab, running_lab  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -23,3 +27,18 @@ def source(chaos_lab: Lab) -> Template:
     template = Template(lab=chaos_lab, name="chaos-source")
     template.built()
     return template
+
+
+@pytest.fixture
+def world(
+    chaos_lab: Lab, source: Template, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    """The operation's world, prepared."""
+    world = World(lab=chaos_lab, source=source, operation=request.getfixturevalue("operation"))
+    world.prepare(request.node.callspec.params.get("fault"))
+    # A minute for an answer that never comes would be most of what the hanging faults take.
+    monkeypatch.setattr(transport, "CALL_SECONDS", 10.0)
+    yield world
+    world.mend()
+    if not world.ended:
+        world.end()
