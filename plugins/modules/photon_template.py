@@ -24,6 +24,8 @@ description:
   - VMs of the generation before are removed then. One that other VMs' disks depend on is powered off and kept,
     containers that were cloned from it keep running, and a later run removes it once nothing depends on it.
   - What an interrupted run has left is gone on with, or removed, by the next one.
+  - In a cluster, template VMs are exempted from DRS and from HA's restarts. Without the privilege
+    C(Host.Inventory.EditCluster) on the cluster there is a warning instead.
 options:
   name:
     description:
@@ -373,6 +375,7 @@ actions:
     - V(import), V(clone) and V(rebuild) make a VM, V(join) one for a host that is new to the template, V(renew) one
       of a new generation beside the older one. V(move), V(boot), V(freeze) and V(refreeze) mend one, V(verify) tries
       one out, and V(park) powers it off.
+    - V(exempt) has the cluster's DRS leave a VM alone and its HA not restart it, where nothing else is to be done.
     - V(retire) powers off a VM of an older generation that disks depend on, V(leave) removes one whose host left the
       cluster, and V(remove) any other that is not to be.
   type: list
@@ -492,7 +495,7 @@ def photon_template(context: Context) -> Result:
         clones = absent.plan_clearing(session, job.to_clear, why=f"it depends on template {request.name}")
         if clones.work:
             absent.check_rights(session, clones)
-        for message in job.plan.left_out:
+        for message in (*job.plan.left_out, *job.exemptions.warnings):
             context.warn(message)
 
         def carry_out(job: manage.Job) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks as marks_of
@@ -241,15 +242,13 @@ def carry_out(session: Session, wanted: Plan, *, seconds: float, progress: Progr
             continue
         # vCenter waits until nothing is powered on there, and gives up by itself before we do.
         limit = max(1, int(deadline.remaining()) - 5)
-        calls = {
-            ENTER: lambda limit=limit: host.EnterMaintenanceMode_Task(timeout=limit, evacuatePoweredOffVms=False),
-            EXIT: lambda limit=limit: host.ExitMaintenanceMode_Task(timeout=limit),
-        }
-        what = (
-            "Cannot bring into maintenance mode host" if action.kind == ENTER else "Cannot bring back into service host"
-        )
+        entering = action.kind == ENTER
+        call = partial(host.ExitMaintenanceMode_Task, timeout=limit)
+        if entering:
+            call = partial(host.EnterMaintenanceMode_Task, timeout=limit, evacuatePoweredOffVms=False)
+        what = f"Cannot bring {'into maintenance mode' if entering else 'back into service'} host"
         outcome = run_tasks(
-            session, {"": calls[action.kind]}, what=what, names={"": wanted.host.name}, deadline=deadline
+            session, {"": call}, what=what, names={"": wanted.host.name}, deadline=deadline
         )  # fmt: skip
         _raise(wanted.host, [error for error in outcome.values() if error], done)
         progress(f"{wanted.host.name}: {action.kind.replace('_', ' ')}")
@@ -263,7 +262,7 @@ def _migrate(session: Session, moves: Iterable[Action], *, deadline: Deadline) -
     known = {move.moid: move for move in moves}
     return run_tasks(
         session,
-        {moid: (lambda move=move: begin(move)) for moid, move in known.items()},
+        {moid: partial(begin, move) for moid, move in known.items()},
         what="Cannot move the container VM",
         names={moid: move.name for moid, move in known.items()},
         deadline=deadline,

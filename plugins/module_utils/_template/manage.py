@@ -21,12 +21,19 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     TemplateUnusable,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import driver, tell
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template import exemptions as exempt
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.build import Builder, Site
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents, names
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import ABSENT, PARKED, Request
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import (
+    ABSENT,
+    PARKED,
+    PRESENT,
+    Request,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import PARKING, REMOVAL, needed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
+    EXEMPT,
     IMPORT,
     MOVE,
     REMOVE,
@@ -74,6 +81,7 @@ class Job:
     plan: Plan
     wanted: Wanted | None = None
     to_clear: tuple[str, ...] = ()
+    exemptions: exempt.Exemptions = field(default_factory=exempt.Exemptions)
 
     @property
     def spec(self) -> TemplateSpec | None:
@@ -113,6 +121,10 @@ def prepare(session: Session, request: Request, sources: Sources) -> Job:
         job = Job(request=request, seen=seen, plan=plan, wanted=job.wanted, to_clear=tuple(sorted(to_clear)))
     if job.plan.errors:
         raise _as_one(f"Nothing was done for template '{request.name}'", job.plan.errors)
+    if request.state == PRESENT:
+        exemptions = exempt.look(session, seen, job.plan)
+        plan = exempt.with_exemptions(job.plan, seen, exemptions)
+        job = replace(job, plan=plan, exemptions=exemptions)
     _check_privileges(session, job)
     return job
 
@@ -149,7 +161,8 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
         deadline=deadline,
         progress=progress,
     )
-    errors = driver.run(session, builder.flows(job.plan.work), deadline=deadline)
+    building = tuple(step for step in job.plan.work if step.action != EXEMPT)
+    errors = driver.run(session, builder.flows(building), deadline=deadline)
     seen = job.seen
     try:
         seen = read_again(session, job.seen, folder)
@@ -159,6 +172,8 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
             raise
     if seen is not job.seen:
         errors = {**_unfinished(job, job.wanted, seen), **errors}
+        kept = (step.name for step in job.plan.work if not step.aside)
+        errors |= exempt.grant(session, seen, kept, job.exemptions, deadline=deadline)
     steps = tuple(_as_done(step, builder.retired) for step in job.plan.steps)
     return Done(seen=seen, steps=steps, errors=errors, milestones=builder.milestones)
 
@@ -243,7 +258,8 @@ def _check_privileges(session: Session, job: Job) -> None:
         job.wanted.datastore: permits.datastore,
         job.wanted.network.place: permits.network,
     }
-    for pool in {job.seen.pools[step.host.moid] for step in job.plan.work}:
+    # A host that left has no pool of the target's, and needs none.
+    for pool in {pool for step in job.plan.work if (pool := job.seen.pools.get(step.host.moid))}:
         wanted[Place(kind="ResourcePool", moid=pool, name="Resources")] = permits.pool
     check_places(session, wanted, what="Cannot make template", obj=job.request.name)
 

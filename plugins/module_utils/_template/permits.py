@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import IMPORT, MOVE, Step
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import EXEMPT, IMPORT, MOVE, Step
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 
 _VM = "VirtualMachine"
@@ -31,7 +31,7 @@ def needed(steps: Iterable[Step], spec: TemplateSpec) -> Permits:
     """What vSphere's documents ask for the work of these steps."""
     work = tuple(steps)
     making = [step for step in work if step.makes or step.trial]
-    changing = [step for step in work if not step.aside]
+    changing = [step for step in work if not step.aside and step.action != EXEMPT]
     importing = any(step.makes == IMPORT for step in work)
     folder: list[str] = []
     if changing:

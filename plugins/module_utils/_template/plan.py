@@ -31,6 +31,7 @@ BOOT = "boot"  # it is off: power on, freeze
 FREEZE = "freeze"  # it runs: freeze
 REFREEZE = "refreeze"  # it runs or is frozen in a state of no use: power cycle, freeze
 VERIFY = "verify"  # it is frozen beside an older one: see that it runs a container, so that it can take over
+EXEMPT = "exempt"  # have DRS leave it alone, and HA not restart it
 PARK = "park"  # its host is to be free of it: power off, and keep
 RETIRE = "retire"  # a newer one took over, and disks depend on it: power off, and keep
 LEAVE = "leave"  # its host left the cluster: destroy
@@ -142,8 +143,7 @@ def plan_present(
     taken = frozenset(vm.name for vm in mine)
     known = {moid for vm in mine if vm.marks.hosts for moid in (vm.marks.host, *vm.marks.hosts)}
     sequence = _sequence(mine, spec)
-    steps: list[Step] = []
-    claimed: set[str] = set()
+    steps, claimed = list[Step](), set[str]()
     for host in ordered:
         base = vm_name(spec.name, host)
         here = [vm for vm in mine if vm.marks.host == host.moid or (vm.name == base and vm.marks.host not in homes)]
@@ -249,12 +249,10 @@ def _sequence(mine: Sequence[TemplateVm], spec: TemplateSpec) -> int:
 
 
 def _decide(*, spec: TemplateSpec, host: Host, name: str, vm: TemplateVm | None, before: TemplateVm | None) -> Step:
-    if vm is None and before is None:
-        return Step(action=CLONE, host=host, name=name, reason="the host has no template VM")
-    if vm is None and before is not None:
+    if vm is None and before:
         return Step(action=RENEW, host=host, name=name, reason=_outdated(before, spec), vm=before, via=CLONE)
     if vm is None:
-        raise AssertionError("one of the cases above")
+        return Step(action=CLONE, host=host, name=name, reason="the host has no template VM")
 
     def step(action: str, reason: str) -> Step:
         return Step(action=action, host=host, name=vm.name, reason=reason, vm=vm)

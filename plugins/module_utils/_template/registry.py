@@ -145,7 +145,7 @@ def _ask(url: str, repository: str, *, ca: str, verified: bool, login: Login | N
                 answer = session.head(url, headers=headers, timeout=_SECONDS, allow_redirects=True)
             if answer.status_code >= 400:
                 raise _NoAnswer(_WHY.get(answer.status_code, f"it answers {answer.status_code} {answer.reason}"))
-            if digest := answer.headers.get("Docker-Content-Digest", ""):
+            if digest := str(answer.headers.get("Docker-Content-Digest", "")):
                 return digest
             manifest = session.get(url, headers=headers, timeout=_SECONDS)
             manifest.raise_for_status()

@@ -68,7 +68,7 @@ class Survey:
 
     ``folder`` is None where it is still to be made. ``facts`` and ``pools`` (the
     root resource pool) are by a host's managed object id. ``cluster`` is one as
-    well, empty where single hosts are named.
+    well, empty where single hosts are named; ``clusters`` are those of the hosts.
     """
 
     datacenter: Datacenter
@@ -79,6 +79,7 @@ class Survey:
     facts: Mapping[str, HostFacts] = field(default_factory=dict, repr=False)
     pools: Mapping[str, str] = field(default_factory=dict)
     cluster: str = ""
+    clusters: tuple[Place, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,6 +178,11 @@ def survey(session: Session, request: Request) -> Survey:
         facts=facts,
         pools={host.moid: computes[host.compute].pool for host in facts.values()},
         cluster=next(iter(computes)) if request.cluster else "",
+        clusters=tuple(
+            Place(kind=one.kind, moid=one.moid, name=one.name)
+            for one in computes.values()
+            if one.kind == "ClusterComputeResource"
+        ),
     )
 
 

@@ -15,6 +15,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template impor
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, SUSPENDED, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import moved_images
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
+    EXEMPT,
     KEEP,
     PARK,
     REBUILD,
@@ -55,6 +56,8 @@ def difference(steps: Sequence[Step], spec: TemplateSpec | None) -> tuple[dict[s
                 after[step.vm.name] = before[step.vm.name]
         elif not step.destroys or step.action == REBUILD:
             after[step.name] = {"host": step.host.name, "state": _AFTERWARDS.get(step.action, "frozen")}
+        if step.action == EXEMPT and step.vm:
+            before[step.vm.name]["exempt"], after[step.name]["exempt"] = False, True
     for step in steps:
         if step.action == RENEW and step.vm and spec:
             old, new = _change(step.vm, spec)
@@ -120,7 +123,7 @@ def _as_it_stands(step: Step) -> dict[str, Any]:
     if vm is None:
         raise AssertionError("a step on a VM has one")
     shown: dict[str, Any] = {"host": vm.host_name, "state": state_of(vm)}
-    if step.action not in (UNCHANGED, PARK, RENEW) and not step.aside:
+    if step.action not in (UNCHANGED, EXEMPT, PARK, RENEW) and not step.aside:
         shown["trouble"] = step.reason
     return shown
 

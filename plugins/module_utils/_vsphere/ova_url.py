@@ -170,7 +170,7 @@ class _Content:
                 if member.name.removeprefix("./") == part.name and member.size == part.size:
                     stream = self._tar.extractfile(member)
                     if stream is not None:
-                        return _Telling(stream, self, self._url)
+                        return cast("IO[bytes]", _Telling(stream, self, self._url))
                 self.advance()
         raise invalid(self._url, f"'{part.name}' of {part.size} bytes does not come where its descriptor has it")
 
