@@ -104,6 +104,8 @@ EDGE = {"edge-proxy", "edge-app-0", "edge-app-1", "edge-app-2"}
 
 def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, lab: Lab) -> None:
     repository = project / "project"
+    compose = repository / "fleets" / "edge" / "compose.yaml"
+    compose.write_text("x-bonneville: {folder: teams/edge}\n" + compose.read_text())
     planned = play("plan", None, "--check")
     assert planned.status == "successful", planned.output
     assert containers(lab) == set(), "a plan changed something"
@@ -116,7 +118,6 @@ def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, l
     assert containers(lab) == SHOP | EDGE
     assert play("drift").status == "successful"
 
-    compose = repository / "fleets" / "edge" / "compose.yaml"
     compose.write_text(compose.read_text().replace("replicas: 3", "replicas: 1"))
     refused = play("apply")
     assert refused.status == "failed", "a plan that nobody reviewed was carried out"
@@ -126,8 +127,9 @@ def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, l
     assert containers(lab) == SHOP | {"edge-proxy", "edge-app-0"}
 
     shutil.rmtree(repository / "fleets" / "edge")
-    assert play("prune").status == "successful"
+    assert play("prune", {"fleets_folder": "teams"}).status == "successful"
     assert containers(lab) == SHOP
+    assert "teams/edge" not in lab.state()["folders"]
     assert play("destroy", {"container_fleet_teardown_name": "shop"}).status == "successful"
     assert containers(lab) == set()
 

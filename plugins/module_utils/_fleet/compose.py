@@ -151,7 +151,7 @@ def _some(tree: Tree, keys: Sequence[str]) -> Tree:
 
 def _bare_services(written: Mapping[str, Tree | None]) -> tuple[FleetService, ...]:
     """Services of which only the order is known; where they wait for each other in a circle there is none."""
-    waits = {name: sorted((service or {}).get("depends_on") or {}) for name, service in written.items()}
+    waits = {name: sorted(service.get("depends_on") or {}) if service else [] for name, service in written.items()}
     found = tuple(
         FleetService(
             name=name, options={}, depends_on=tuple(Dependency(service=one) for one in others if one in written)
