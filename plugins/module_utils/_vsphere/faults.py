@@ -33,6 +33,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     Unreachable,
     VsphereFault,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._privileges import granting
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vmodl
 
 
@@ -52,7 +53,7 @@ WORDS: dict[str, Words] = {
     "InvalidLogin": Words(
         LoginRefused, "the user name or password is wrong", "Check vcenter_username and vcenter_password"
     ),
-    "NoPermission": Words(PermissionMissing, "{privilege} is missing{on}", "Grant this privilege to the user's role"),
+    "NoPermission": Words(PermissionMissing, "{privilege} is missing{on}", ""),
     "NotAuthenticated": Words(SessionLost, "the session has ended", "Run again"),
     "SecurityError": Words(SessionLost, "the session has ended: {message}", "Run again"),
     "DuplicateName": Words(InUse, "the name {name} is taken", "Choose another name, or remove what bears it"),
@@ -149,6 +150,8 @@ def _explain_fault(fault: Any, *, what: str, obj: str, next_step: str) -> Bonnev
     why = words.why.format_map(_Facts(fault)).rstrip(": ")
     if words.kind is SessionLost:
         next_step = ""
+    if words.kind is PermissionMissing:
+        next_step = next_step or granting(_missing(fault))
     return words.kind(
         what,
         obj=obj,
@@ -185,14 +188,19 @@ def message(fault: Any) -> str:
     return " ".join(dict.fromkeys(part.rstrip(".") for part in said if part)).strip()
 
 
-def _privilege(fault: Any) -> str:
+def _missing(fault: Any) -> list[str]:
+    """The privileges that a NoPermission names, if any."""
     missing = [
         str(privilege)
         for lack in getattr(fault, "missingPrivileges", None) or []
         for privilege in getattr(lack, "privilegeIds", None) or []
     ]
     named = missing or [str(getattr(fault, "privilegeId", "") or "")]
-    return ", ".join(f"the privilege {name}" for name in dict.fromkeys(named) if name) or "a privilege"
+    return [name for name in dict.fromkeys(named) if name]
+
+
+def _privilege(fault: Any) -> str:
+    return ", ".join(f"the privilege {name}" for name in _missing(fault)) or "a privilege"
 
 
 def _on(fault: Any) -> str:

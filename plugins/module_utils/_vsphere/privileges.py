@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import NotFound, PermissionMissing
+from ansible_collections.bonneville.vsphere.plugins.module_utils._privileges import granting
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import is_gone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Place
@@ -32,13 +33,14 @@ def check_places(session: Session, wanted: Mapping[Place, Sequence[str]], *, wha
     places = [place for place, privileges in wanted.items() if privileges]
     lacking = {place: found for place, found in zip(places, session.in_parallel(ask, places), strict=True) if found}
     if lacking:
+        missing = sorted({name for found in lacking.values() for name in found})
         told = "; ".join(f"{', '.join(found)} on {place.kind} '{place.name}'" for place, found in lacking.items())
         raise PermissionMissing(
             what,
             obj=obj,
             why=f"{session.user_name} lacks the privilege {told}",
-            next_step="Grant it to the user's role, or let another user do it",
-            details={"privileges": sorted({name for found in lacking.values() for name in found})},
+            next_step=granting(missing),
+            details={"privileges": missing},
         )
 
 
@@ -70,6 +72,6 @@ def check_privileges(session: Session, vms: Mapping[str, str], privileges: Seque
             what,
             obj=", ".join(dict.fromkeys(name for names in missing.values() for name in names)),
             why=f"{session.user_name} lacks the privilege {', '.join(missing)} there",
-            next_step="Grant it to the user's role, or let another user do it",
+            next_step=granting(missing),
             details={"privileges": sorted(missing)},
         )

@@ -36,7 +36,7 @@ TOLD: dict[str, tuple[dict[str, Any], str]] = {
     "NoPermission": (
         {"object": VM, "privilegeId": "VirtualMachine.Provisioning.Clone"},
         "the privilege VirtualMachine.Provisioning.Clone is missing on VirtualMachine vm-7. "
-        "Grant this privilege to the user's role.",
+        "Grant it to the user's role, which the playbook bonneville.vsphere.create_role can make.",
     ),
     "NotAuthenticated": ({"object": VM, "privilegeId": "System.View"}, "the session has ended. Run again."),
     "SecurityError": ({}, f"the session has ended: {SAID}. Run again."),
