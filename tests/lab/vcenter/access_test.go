@@ -146,6 +146,35 @@ func TestDeniedPrivilege(t *testing.T) {
 	b.vc.Switch(vcenter.Switches{Deny: &[]string{}})
 	_, err := folder.CreateFolder(b.ctx, "granted")
 	b.must(err)
+	b.vc.Switch(vcenter.Switches{Grant: &[]string{"Folder.Delete"}})
+	if _, err := folder.CreateFolder(b.ctx, "refused"); faultOf(err) != "NoPermission" {
+		t.Error(err)
+	}
+	b.vc.Switch(vcenter.Switches{Grant: &[]string{}})
+	_, err = folder.CreateFolder(b.ctx, "granted again")
+	b.must(err)
+}
+
+func TestEachChangeOfAVMNeedsItsOwnPrivilege(t *testing.T) {
+	b := newBench(t)
+	vm := object.NewVirtualMachine(b.client, b.template("source", false))
+	b.vc.Switch(vcenter.Switches{Grant: &[]string{"VirtualMachine.Config.Rename"}})
+	change := func(spec types.VirtualMachineConfigSpec) error {
+		task, err := vm.Reconfigure(b.ctx, spec)
+		if err != nil {
+			return err
+		}
+		return task.Wait(b.ctx)
+	}
+	b.must(change(types.VirtualMachineConfigSpec{Name: "renamed"}))
+	for _, refused := range []types.VirtualMachineConfigSpec{
+		{Annotation: "changed"}, {NumCPUs: 2}, {MemoryMB: 8}, {MemoryAllocation: &types.ResourceAllocationInfo{}},
+		{ExtraConfig: []types.BaseOptionValue{&types.OptionValue{Key: "a", Value: "b"}}},
+	} {
+		if err := change(refused); faultOf(err) != "NoPermission" {
+			t.Errorf("%+v: %v", refused, err)
+		}
+	}
 }
 
 func TestCallsAreCounted(t *testing.T) {

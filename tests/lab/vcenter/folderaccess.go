@@ -39,7 +39,9 @@ func (v *VCenter) serveFolder(w http.ResponseWriter, r *http.Request) {
 	}
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
-		serveFile(w, r, file)
+		if v.may("Datastore.Browse", w) {
+			serveFile(w, r, file)
+		}
 	case http.MethodPut:
 		v.receiveFile(w, r, file)
 	case http.MethodDelete:
@@ -73,7 +75,7 @@ func (v *VCenter) receiveFile(w http.ResponseWriter, r *http.Request, file strin
 		http.Error(w, "a Content-Length is needed", http.StatusLengthRequired)
 		return
 	}
-	if !v.mayManageFiles(w) {
+	if !v.may("Datastore.FileManagement", w) {
 		return
 	}
 	f, err := os.CreateTemp(filepath.Dir(file), ".upload-")
@@ -98,7 +100,7 @@ func (v *VCenter) receiveFile(w http.ResponseWriter, r *http.Request, file strin
 }
 
 func (v *VCenter) deleteFile(w http.ResponseWriter, r *http.Request, file string) {
-	if !v.mayManageFiles(w) {
+	if !v.may("Datastore.FileManagement", w) {
 		return
 	}
 	if err := os.Remove(file); err != nil {
@@ -109,10 +111,9 @@ func (v *VCenter) deleteFile(w http.ResponseWriter, r *http.Request, file string
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// mayManageFiles answers for the caller where the user may not.
-func (v *VCenter) mayManageFiles(w http.ResponseWriter) bool {
-	const privilege = "Datastore.FileManagement"
-	if v.switches.denies(privilege) {
+// may answers for the caller where the user lacks the privilege.
+func (v *VCenter) may(privilege string, w http.ResponseWriter) bool {
+	if v.switches.refuses(privilege) {
 		http.Error(w, "missing privilege "+privilege, http.StatusForbidden)
 		return false
 	}

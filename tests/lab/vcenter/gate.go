@@ -141,7 +141,7 @@ func (g *gate) answer(w http.ResponseWriter, r *http.Request, c call, next http.
 			NoPermission: types.NoPermission{Object: &c.This, PrivilegeId: "System.View"}})
 		return
 	}
-	if privilege := g.v.denied(c.Method); privilege != "" {
+	if privilege := g.v.denied(c); privilege != "" {
 		writeFault(w, "Permission to perform this operation was denied.",
 			&types.NoPermission{Object: &c.This, PrivilegeId: privilege})
 		return

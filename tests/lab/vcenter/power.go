@@ -334,14 +334,19 @@ func (m *machine) reset(ctx *simulator.Context) types.BaseMethodFault {
 	return m.boot(ctx)
 }
 
-// firstDisk is the datastore path of the VM's first disk.
+// firstDisk is the datastore path of the VM's first disk, by its key: the simulator
+// moves a device that is edited to the end of the list.
 func firstDisk(vm *simulator.VirtualMachine) string {
+	var first *types.VirtualDisk
 	for _, d := range vm.Config.Hardware.Device {
-		if disk, ok := d.(*types.VirtualDisk); ok {
-			return diskFile(disk)
+		if disk, ok := d.(*types.VirtualDisk); ok && (first == nil || disk.Key < first.Key) {
+			first = disk
 		}
 	}
-	return ""
+	if first == nil {
+		return ""
+	}
+	return diskFile(first)
 }
 
 func diskFile(disk *types.VirtualDisk) string {

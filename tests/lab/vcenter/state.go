@@ -45,11 +45,12 @@ type State struct {
 	Volumes     []string  `json:"volumes"` // names of First Class Disks
 	Leases      int       `json:"leases"`
 	Tasks       int       `json:"tasks_running"`
+	Privileges  []string  `json:"privileges"` // that were asked for since any were granted
 }
 
 // State reads everything. It takes time with a large inventory.
 func (v *VCenter) State() State {
-	s := State{VMs: []VMState{}, Folders: []string{}}
+	s := State{VMs: []VMState{}, Folders: []string{}, Privileges: v.switches.whatWasAsked()}
 	homes := map[string]bool{}
 	ctx := v.background()
 	for _, e := range v.registry().All("VirtualMachine") {
