@@ -1,4 +1,5 @@
-"""Write the tables of the guides that follow from the code: error codes, guests' reasons, Compose keys.
+"""Write what of the guides follows from the code or is told elsewhere: error codes, guests' reasons, Compose keys,
+privileges, and the two pages that docs/how-it-works.md is the source of.
 
 ``make docs`` runs it; a test fails where a table in the checkout is not what it would write, or lacks a code.
 """
@@ -10,11 +11,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / ".build" / "collections"))
+sys.path[:0] = [str(ROOT), str(ROOT / ".build" / "collections")]
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import codes  # noqa: E402
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.translate.support import LEVELS  # noqa: E402
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol import REASONS  # noqa: E402
+from ansible_collections.bonneville.vsphere.plugins.module_utils._privileges import TASKS, needed  # noqa: E402
+
+from tests.docs.markdown import as_rst  # noqa: E402
 
 RST = ROOT / "docs" / "docsite" / "rst"
 MODULE_UTILS = ROOT / "plugins" / "module_utils"
@@ -82,10 +86,32 @@ def pages() -> dict[str, str]:
             ("key", "supported", "what it does", "what is not honoured, and what to do"), rows, "22 10 34 34"
         )
         compose += "\n"
-    troubles, fleets = RST / "troubleshooting.rst", RST / "fleets.rst"
+    troubles, fleets, first = RST / "troubleshooting.rst", RST / "fleets.rst", RST / "first_container.rst"
     return {
+        **how_it_works(),
+        first.name: _put(first.read_text(), "privileges", privileges()),
         troubles.name: _put(_put(troubles.read_text(), "error codes", errors), "reasons", reasons),
         fleets.name: _put(fleets.read_text(), "Compose keys", compose),
+    }
+
+
+def privileges() -> str:
+    """Each privilege, for what it is, and by which tasks' roles it is had."""
+    uses = {name: use for task in TASKS.values() for name, use in task.items()}
+    rows = (
+        (f"``{name}``", uses[name], ", ".join(f"``{task}``" for task in TASKS if name in TASKS[task]))
+        for name in sorted(needed(TASKS))
+    )
+    return table(("privilege", "for what", "tasks"), rows, "38 34 28")
+
+
+def how_it_works() -> dict[str, str]:
+    """The pages of the docs site that docs/how-it-works.md has: all of it, and its last chapter as one of its own."""
+    text = (ROOT / "docs" / "how-it-works.md").read_text()
+    before, heading, chapter = text.partition("## To verify on your vCenter\n")
+    return {
+        "how_it_works.rst": as_rst(before, label="how_it_works"),
+        "to_verify.rst": as_rst("#" + heading[2:] + chapter, label="to_verify"),
     }
 
 
