@@ -26,7 +26,12 @@ from tests.support.modules import ansible_environment, run_module, run_playbook
 pytestmark = pytest.mark.timeout(600)  # whole playbooks, each in processes of its own
 
 ALL = blocks()
-PLAYED = [one for one in ALL if one.language in YAML and not one.path.startswith("plugins/inventory/")]
+FRAGMENTS = [one for one in ALL if one.language in YAML and one.path == "CONTRIBUTING.md"]
+PLAYED = [
+    one
+    for one in ALL
+    if one.language in YAML and not one.path.startswith("plugins/inventory/") and one not in FRAGMENTS
+]
 SOURCES = [one for one in ALL if one.path.startswith("plugins/inventory/")]
 CONSOLE = [one for one in ALL if one.language == "console"]
 # Playbooks of the examples that want what a lab has not: the reason, and what is looked into instead.
@@ -60,7 +65,7 @@ def plays(block: Block, lab: Lab) -> list[Any]:
 
 
 def test_no_block_is_left_out() -> None:
-    known = {*PLAYED, *SOURCES, *CONSOLE, *(one for one in ALL if one.language in SHOWN)}
+    known = {*PLAYED, *FRAGMENTS, *SOURCES, *CONSOLE, *(one for one in ALL if one.language in SHOWN)}
     assert [one.where for one in ALL if one not in known] == [], "say what language these are in, and run them"
     assert len(PLAYED) >= 12, "the documents' blocks are no longer found"
     assert len(SOURCES) >= 1
@@ -140,6 +145,15 @@ def inventory(source: Path, lab: Lab) -> dict[str, Any]:
     assert "[WARNING]" not in done.stderr, done.stderr
     told: dict[str, Any] = json.loads(done.stdout)
     return told
+
+
+@pytest.mark.parametrize("block", FRAGMENTS, ids=where)
+def test_a_fragment_is_of_the_changelogs_sections(block: Block) -> None:
+    config = yaml.safe_load((ROOT / "changelogs" / "config.yaml").read_text())
+    sections = {name for name, _title in config["sections"]}
+    for document in parsed(block):
+        assert isinstance(document, dict)
+        assert set(document) <= sections
 
 
 @pytest.mark.parametrize("block", CONSOLE, ids=where)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table
 
-from tests.gates.gates import GATES, LONGEST_FIRST, Skipped, for_ci
+from tests.gates.gates import GATES, LONGEST_FIRST, Skipped, for_all, for_ci
 from tests.gates.places import WORK, GateFailed
 
 console = Console(highlight=False, markup=False, width=None if sys.stdout.isatty() else 120)
@@ -40,7 +40,7 @@ def main(names: list[str]) -> int:
     if unknown:
         console.print(f"No gate is called {', '.join(unknown)}. There are: {', '.join(GATES)}; 'ci' is most of them.")
         return 2
-    chosen = for_ci() if names == ["ci"] else names or list(GATES)
+    chosen = for_ci() if names == ["ci"] else names or for_all()
     WORK.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     with ThreadPoolExecutor(max_workers=len(os.sched_getaffinity(0))) as pool:
