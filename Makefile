@@ -21,7 +21,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/$(BUILD)/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup setup-parts demo check docs picture release test unit scripted e2e lab-test lab chaos bench bench-full clean
+.PHONY: help setup setup-parts demo check docs picture molecule release test unit scripted e2e lab-test lab chaos bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -39,7 +39,7 @@ test: setup ## the quick gates and every test: pure, over real SOAP, and end to 
 	@$(PYTEST) tests/e2e
 	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
 
-check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity"
+check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity", or what CI has by GATES=ci
 	@$(BIN)/python -m tests.gates $(GATES)
 
 docs: setup-python ## the documents' tables from the code, and the docs site below .build/docs
@@ -48,6 +48,9 @@ docs: setup-python ## the documents' tables from the code, and the docs site bel
 
 picture: setup ## run the demo and draw what its terminal showed: docs/img/demo.svg
 	@$(BIN)/python -m tests.demo.record
+
+molecule: setup ## the roles' Molecule scenarios, on a lab with real Docker guests
+	@$(BIN)/molecule test --all
 
 release: setup-python ## build the artifact of a tagged release; checks that version, tag and changelog agree
 	@$(BIN)/python -m tests.gates.release
