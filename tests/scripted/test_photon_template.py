@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template import build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
@@ -66,6 +67,20 @@ def test_the_ova_is_imported_once_and_cloned_to_the_other_hosts(template: Templa
     assert {one["moid"] for one in told["hosts"]} == {vm["moid"] for vm in vms.values()}
     assert all(one["frozen"] and one["timings"]["frozen"] == one["seconds"] for one in told["hosts"])
     assert [image["name"] for image in told["images"]] == [IMAGE]
+
+
+def test_more_hosts_than_are_worked_on_at_a_time_wait_for_their_turn(
+    template: Template, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(build, "_HOSTS_AT_A_TIME", 1)
+    built = template.built()
+    frozen = [one["seconds"] for one in built["template"]["hosts"]]
+    assert all(frozen)
+    timings = sorted((one["timings"] for one in built["template"]["hosts"][1:]), key=lambda one: one["frozen"])
+    assert timings[0]["frozen"] <= timings[1]["cloned"]
+    renewed = template.built(memory_mb=1024)
+    assert [action for action, _ in actions(renewed)] == ["renew", "remove"] * 3
+    assert all(frozen for _, frozen in template.stands().values())
 
 
 def test_a_template_vm_has_what_clones_need_and_nothing_that_forbids_them(template: Template, session: Session) -> None:

@@ -40,12 +40,14 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan 
     VERIFY,
     Step,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.site import Site
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Login, TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.switch import Switch
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.trial import Trials
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits import (
     Flow,
     OthersDid,
+    Room,
     Spoken,
     VmShows,
     Waiting,
@@ -53,33 +55,14 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import network_backing
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova_import import ImportPlace, import_ova
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Folder, Network, Place
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 # From power-on to the agent's first word: a boot, cloud-init and the agent's installation.
 _FIRST_WORD_SECONDS = 600.0
 _FREEZE_SECONDS = 120.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Site:
-    """Where template VMs are made. ``datacenter`` is an inventory path.
-
-    ``pools`` has each host's root resource pool, by the host's managed object id.
-    ``cluster`` and ``hosts`` are what the template is for.
-    """
-
-    folder: Folder
-    datastore: Place
-    network: Network
-    datacenter: str
-    pools: Mapping[str, str]
-    ova: Ova | None = None
-    source_vm: str = ""
-    cluster: str = ""
-    hosts: tuple[str, ...] = ()
+# Hosts that are worked on side by side: as many clones as vCenter makes at a time, and boots that a datastore bears.
+_HOSTS_AT_A_TIME = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,6 +107,7 @@ class Builder:
         self._donor: Work | None = None
         self._donor_failed: BonnevilleError | None = None
         self._to_clone: set[str] = set()
+        self._room = Room(_HOSTS_AT_A_TIME)
         self._switch = self._switch_of(())
         self.milestones: dict[str, dict[str, float]] = {}
 
@@ -152,6 +136,7 @@ class Builder:
             raise
         finally:
             self._to_clone.discard(step.name)
+            self._room.leave(step.key)
             self._switch.ended(step, failed)
 
     def _carry_out(self, step: Step) -> Flow:
@@ -160,7 +145,9 @@ class Builder:
         work: Work = yield from self._obtain(step)
         if step.donor:
             self._donor = work
+            self._room.leave(step.key)
             yield OthersDid(find=lambda: not self._to_clone)
+            yield self._room.enter(step.key)
         if step.action != VERIFY:
             if step.action != FREEZE:
                 yield from self._boot(work)
@@ -183,6 +170,7 @@ class Builder:
             donor: Work | BonnevilleError = yield OthersDid(find=lambda: self._donor or self._donor_failed)
             if isinstance(donor, BonnevilleError):
                 raise donor
+            yield self._room.enter(step.key)
             marks = self._marks(step.host, phase=donor.marks.phase, images=donor.marks.images)
             work: Work = yield from self._full_clone(step, source=donor.moid, marks=marks)
             self._to_clone.discard(step.name)
@@ -191,6 +179,7 @@ class Builder:
         vm = step.vm
         if vm is None:
             raise AssertionError("this step comes after the VM was made")
+        yield self._room.enter(step.key)
         marks = replace(vm.marks, cluster=self._site.cluster, hosts=self._site.hosts)
         work = Work(moid=vm.moid, name=vm.name, host=step.host, marks=marks)
         if step.action in (REFREEZE, MOVE):

@@ -23,7 +23,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import driver, tell
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import exemptions as exempt
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.build import Builder, Site
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.build import Builder
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents, names
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import (
     ABSENT,
@@ -45,6 +45,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan 
     plan_parked,
     plan_present,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.site import Site
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.survey import (
     Sources,

@@ -63,6 +63,27 @@ class OthersDid:
     find: Callable[[], Any]
 
 
+class Room:
+    """Room for so many at work; the others wait until one leaves."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._inside: set[str] = set()
+
+    def enter(self, key: str) -> OthersDid:
+        """To be yielded; who is inside already stays."""
+        return OthersDid(find=lambda: self._take(key))
+
+    def leave(self, key: str) -> None:
+        self._inside.discard(key)
+
+    def _take(self, key: str) -> bool:
+        if len(self._inside - {key}) >= self._size:
+            return False
+        self._inside.add(key)
+        return True
+
+
 Awaited: TypeAlias = "TaskEnds | VmShows | Pause | OthersDid"
 Flow = Generator[Awaited, Any, None]
 Waiting = Generator[Awaited, Any, Any]
