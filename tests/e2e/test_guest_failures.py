@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -43,3 +44,33 @@ def test_a_dhcp_server_that_never_answers_is_told_as_such(
     assert result["reason"]["code"] == "dhcp_no_answer", result["msg"]
     assert "unheard" in result["msg"]
     assert "unheard" not in docker_lab.vms()
+
+
+@pytest.mark.parametrize(("process", "name"), [("agent.pyz", "agent-killed"), ("dockerd", "engine-killed")])
+def test_a_program_of_the_guest_that_is_killed_while_it_is_waited_for(
+    container: Run, images: dict[str, str], docker_lab: Lab, process: str, name: str
+) -> None:
+    options: dict[str, Any] = {"name": name, "image": images["health"], "published_ports": ["80:8080"]}
+
+    def kill() -> None:
+        """Once the container runs; its health is still to be found out."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            vm = docker_lab.vms().get(name)
+            if vm and '"running"' in vm["extra_config"].get("guestinfo.bonneville.status", ""):
+                docker_lab.control("POST", f"/vms/{name}/kill-guest?process={process}")
+                return
+            time.sleep(0.02)
+        raise AssertionError("it never ran")
+
+    with ThreadPoolExecutor(1) as pool:
+        killing = pool.submit(kill)
+        hit = container(state="healthy", **options)
+        killing.result()
+    # The guest starts both again by itself; of the engine the container's end may be told.
+    assert not hit.get("failed") or (process == "dockerd" and hit["error_code"] == "container_failed"), hit["msg"]
+    again = container(state="healthy", **options)
+    assert not again.get("failed"), again["msg"]
+    assert again["container"]["health"] == "healthy"
+    assert not container(state="healthy", **options)["changed"]
+    assert list(docker_lab.vms("bonneville-containers")).count(name) == 1

@@ -7,6 +7,7 @@ import binascii
 import os
 import secrets
 import socket
+import stat
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -35,10 +36,10 @@ class Planted:
         raw = data.encode() if isinstance(data, str) else data
         return {name for name, value in self.values.items() if any(form in raw for form in _forms(value))}
 
-    def found_below(self, *places: Path) -> set[tuple[str, str]]:
-        """The names of the secrets in files, and the files."""
+    def found_below(self, *places: Path, since: float = 0.0) -> set[tuple[str, str]]:
+        """The names of the secrets in files, and the files; what nobody wrote to since then is left out."""
         found: set[tuple[str, str]] = set()
-        for file in _files(places):
+        for file in _files(places, since):
             with suppress(OSError):
                 found |= {(name, str(file)) for data in _written(file) for name in self.found_in(data)}
         return found
@@ -95,10 +96,14 @@ def _listen(watch: Watch, log: socket.socket, over: threading.Event) -> None:
             watch.logged += log.recv(1 << 16) + b"\n"
 
 
-def _files(places: Iterable[Path]) -> Iterator[Path]:
+def _files(places: Iterable[Path], since: float) -> Iterator[Path]:
     for place in places:
         for directory, _unused, names in os.walk(place):
-            yield from (file for name in names if (file := Path(directory, name)).is_file() and not file.is_symlink())
+            for name in names:
+                with suppress(OSError):
+                    about = os.lstat(os.path.join(directory, name))
+                    if stat.S_ISREG(about.st_mode) and about.st_ctime >= since:
+                        yield Path(directory, name)
 
 
 def _written(file: Path) -> Iterator[bytes]:
