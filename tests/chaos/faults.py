@@ -20,7 +20,7 @@ CHANGES = {
 }
 OPERATIONS = tuple(CHANGES)
 # A full clone, and a change of devices, are not made twice: where their answer was lost, it is told.
-ONCE = {("build", "CloneVM_Task"), ("build", "ReconfigVM_Task")}
+ONCE = (("build", "CloneVM_Task"), ("build", "ReconfigVM_Task"))
 
 
 @dataclass(frozen=True, kw_only=True)
