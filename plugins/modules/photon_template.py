@@ -138,7 +138,8 @@ options:
     default: always
   image_archives:
     description:
-      - Archives that C(docker save) wrote, by their paths on the host that runs this task.
+      - Archives that C(docker save) wrote, or OCI layouts as tar archives whose images have a name and a tag, by their
+        paths on the host that runs this task.
       - Their content, not their paths, is part of the generation.
     type: list
     elements: path

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
 from tests.e2e.conftest import Run, template_options
+from tests.support.archives import layout_of
 from tests.support.lab import Lab
 
 SMALL = "small"
@@ -79,8 +81,11 @@ def test_a_wrong_login_is_told_and_leaves_nothing(small: Run, docker_lab: Lab) -
     assert not [vm for vm in template_vms(docker_lab) if str(vm["name"]).startswith(SMALL)]
 
 
-def test_containers_run_from_an_archive_that_no_registry_has(small: Run, container: Run, docker_lab: Lab) -> None:
-    archives = docker_lab.ready["archives"]
+def test_containers_run_from_an_archive_that_no_registry_has(
+    small: Run, container: Run, docker_lab: Lab, tmp_path: Path
+) -> None:
+    archives = dict(docker_lab.ready["archives"])
+    archives["job"] = str(layout_of(tmp_path / "job.tar", Path(archives["job"])))
     built = small(image_archives=[archives["web"], archives["job"]])
     assert not built.get("failed"), built["msg"]
     assert [one["name"] for one in built["template"]["images"]] == ["lab/job:1", "lab/web:1"]

@@ -23,7 +23,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
 
 from tests.scripted.template_support import IMAGE, READS, Template, actions, good, import_vm, make_folder
-from tests.support.archives import save_image
+from tests.support.archives import save_image, save_layout
 from tests.support.containers import clone_containers
 from tests.support.lab import Lab, running_lab
 from tests.support.modules import run_module
@@ -887,7 +887,7 @@ def test_a_datastore_that_fills_up_stops_one_host_only(template: Template) -> No
 
 def test_an_archive_is_loaded_and_its_disk_is_gone(template: Template, tmp_path: Path, session: Session) -> None:
     first = save_image(tmp_path / "one.tar", name="lab/one:1", content=b"1" * 3_000_000)
-    second = save_image(tmp_path / "two.tar", name="lab/two:1", packed=True)
+    second = save_layout(tmp_path / "two.tar", name="lab/two:1")
     built = template.built(image_archives=[str(first), str(second)])
     assert [image["name"] for image in built["template"]["images"]] == ["lab/one:1", "lab/two:1", IMAGE]
     for hardware in read_hardware(session, [one["moid"] for one in built["template"]["hosts"]]).values():

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Image archives on the controller: what ``docker save`` writes, and ``docker load`` reads in the guest.
+"""Image archives on the controller: what ``docker save`` writes, or an OCI layout, as the guest's engine loads it.
 
 ``read_archive`` takes an archive's digest, which every run needs. ``check_archive``
 looks inside, which only a run that will load it has to do: before any VM is
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
 import json
 import lzma
 import os
@@ -23,6 +24,8 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, NotFound, Unsupported
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template import oci
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.oci import Damaged
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive
 
 _WHAT = "Cannot use the image archive"
@@ -32,10 +35,6 @@ _JSON_LIMIT = 8 << 20
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _UNREADABLE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, ValueError, KeyError, TypeError, OSError)
-
-
-class Damaged(Exception):
-    """Why an archive is not what docker save wrote."""
 
 
 def read_archive(path: str) -> Archive:
@@ -48,43 +47,79 @@ def read_archive(path: str) -> Archive:
             next_step="Check image_archives; the paths are on the controller or in its execution environment",
         )
     try:
-        with open(path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-            size = file.tell()
+        kept, added = _translation(path)
+        digest, size = hashlib.sha256(), 0
+        with Content(Archive(path=path, size=0, sha256="", kept=kept, added=added)) as content:
+            while block := content.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
     except OSError as error:
         raise InvalidOption(_WHAT, obj=path, why=str(error.strerror or error), next_step="Make it readable") from error
     if not size:
         raise _damaged(path, "it is empty")
-    return Archive(path=path, size=size, sha256=digest)
+    return Archive(path=path, size=size, sha256=digest.hexdigest(), kept=kept, added=added)
+
+
+def _translation(path: str) -> tuple[int, bytes]:
+    """What makes an OCI layout such as an engine takes; nothing for any other file."""
+    try:
+        with tarfile.open(path, mode="r:") as tar:
+            members = oci.members_of(tar)
+            return oci.translation(tar, members) if oci.is_layout(members) else (0, b"")
+    except (tarfile.TarError, EOFError):
+        return 0, b""
+    except (Damaged, ValueError, KeyError, TypeError) as error:
+        raise _damaged(path, f"its OCI layout cannot be read ({error})") from error
+
+
+class Content:
+    """An archive's bytes as a guest gets them."""
+
+    def __init__(self, archive: Archive) -> None:
+        self._file = open(archive.path, "rb")  # noqa: SIM115 - closed by __exit__
+        self._left = archive.kept if archive.added else -1
+        self._added = io.BytesIO(archive.added)
+
+    def __enter__(self) -> Content:
+        return self
+
+    def __exit__(self, *_unused: object) -> None:
+        self._file.close()
+
+    def read(self, size: int) -> bytes:
+        """At most so many bytes; none at the end."""
+        block = self._file.read(size if self._left < 0 else min(size, self._left))
+        if self._left >= 0:
+            self._left -= len(block)
+        return block or self._added.read(size)
 
 
 def check_archive(archive: Archive) -> None:
     """See that ``docker load`` will take it: whole, and every part with the digest that it is to have.
 
-    Raises InvalidOption for a damaged one, Unsupported for an OCI layout.
+    Raises InvalidOption for a damaged one, Unsupported for an OCI layout that is compressed as a whole.
     """
     try:
         if not tarfile.is_tarfile(archive.path):
             raise Damaged("it is no tar archive")
         with tarfile.open(archive.path, mode="r:*") as tar:
-            members = {member.name.removeprefix("./"): member for member in tar}
-            if "manifest.json" not in members and "oci-layout" in members:
+            members = oci.members_of(tar)
+            if oci.is_layout(members) and not archive.added:
                 raise Unsupported(
                     _WHAT,
                     obj=archive.path,
-                    why="it is an OCI layout without the manifest.json that a Docker Engine loads images by",
-                    next_step="Write it with docker save, or convert it: "
-                    "skopeo copy oci-archive:FILE docker-archive:NEW:NAME:TAG",
+                    why="it is an OCI layout that is compressed as a whole",
+                    next_step="Unpack it with gunzip first; its layers may stay compressed",
                 )
-            _check_images(tar, members)
+            images = oci.docker_manifest(tar, members) if archive.added else _json(tar, members, "manifest.json")
+            _check_images(tar, members, images)
     except Damaged as error:
         raise _damaged(archive.path, str(error)) from error
     except _UNREADABLE as error:
         raise _damaged(archive.path, f"it cannot be read as an archive ({error})") from error
 
 
-def _check_images(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo]) -> None:
-    images = _json(tar, members, "manifest.json")
+def _check_images(tar: tarfile.TarFile, members: Mapping[str, tarfile.TarInfo], images: Any) -> None:
     if not isinstance(images, list) or not images:
         raise Damaged("its manifest.json lists no image")
     layers: dict[str, str] = {}

@@ -21,6 +21,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import p
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import TemplateVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.archive import Content
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import Hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits import Waiting
@@ -155,7 +156,7 @@ class _Sending:
 
     def __init__(self, archive: Archive, *, size: int, progress: Callable[[str], None]) -> None:
         self._archive = archive
-        self._file = open(archive.path, "rb")  # noqa: SIM115 - closed by __exit__
+        self._file = Content(archive)
         self._left = archive.size
         self._zeros = size - archive.size
         self._digest = hashlib.sha256()
@@ -166,13 +167,16 @@ class _Sending:
         return self
 
     def __exit__(self, *_unused: object) -> None:
-        self._file.close()
+        self._file.__exit__()
 
     def read(self, size: int = -1, /) -> bytes:
         wanted = self._left + self._zeros if size < 0 else size
-        block = self._file.read(min(wanted, self._left))
-        if len(block) < min(wanted, self._left):
-            raise self._changed()
+        block = b""
+        while len(block) < min(wanted, self._left):
+            more = self._file.read(min(wanted, self._left) - len(block))
+            if not more:
+                raise self._changed()
+            block += more
         self._left -= len(block)
         self._digest.update(block)
         self._tell()

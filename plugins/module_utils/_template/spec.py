@@ -41,11 +41,16 @@ class Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """An image archive on the controller, by its content."""
+    """An image archive on the controller, by its content as a guest gets it.
+
+    Of the file the first ``kept`` bytes, followed by ``added``; both are empty where it is the whole file.
+    """
 
     path: str
     size: int
     sha256: str
+    kept: int = 0
+    added: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,13 +2,21 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import io
+import json
+import tarfile
 from pathlib import Path
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, NotFound, Unsupported
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.archive import check_archive, read_archive
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.archive import (
+    Content,
+    check_archive,
+    read_archive,
+)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive
 
-from tests.support.archives import save_image
+from tests.support.archives import save_image, save_layout
 
 
 def test_an_archive_is_known_by_its_content(tmp_path: Path) -> None:
@@ -77,7 +85,53 @@ def test_any_other_file_is_no_archive(tmp_path: Path) -> None:
         check_archive(read_archive(str(path)))
 
 
-def test_an_oci_layout_is_told_how_to_become_one(tmp_path: Path) -> None:
-    layout: dict[str, bytes | None] = {"manifest.json": None, "oci-layout": b"{}", "index.json": b"{}"}
-    with pytest.raises(Unsupported, match="docker-archive"):
-        check_archive(read_archive(str(save_image(tmp_path / "web.tar", changed=layout))))
+# OCI layouts --------------------------------------------------------------------
+
+
+def loaded(archive: Archive) -> bytes:
+    """What the guest gets."""
+    with Content(archive) as content:
+        return b"".join(iter(lambda: content.read(1000), b""))
+
+
+@pytest.mark.parametrize("platforms", [False, True])
+def test_a_layout_becomes_what_an_engine_loads(tmp_path: Path, platforms: bool) -> None:
+    path = save_layout(tmp_path / "web.tar", platforms=platforms)
+    archive = read_archive(str(path))
+    check_archive(archive)
+    whole = loaded(archive)
+    assert (len(whole), hashlib.sha256(whole).hexdigest()) == (archive.size, archive.sha256)
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        names = tar.getnames()
+        (image,) = json.load(tar.extractfile("manifest.json") or io.BytesIO())
+    assert image["RepoTags"] == ["lab/web:1"]
+    assert {image["Config"], *image["Layers"]} <= set(names)
+    assert {"oci-layout", "index.json"} <= set(names)
+    again = save_layout(tmp_path / "again.tar", platforms=platforms)
+    assert read_archive(str(again)).sha256 == archive.sha256
+
+
+def test_a_layout_that_docker_save_wrote_is_taken_as_it_is(tmp_path: Path) -> None:
+    path = save_image(tmp_path / "web.tar", changed={"oci-layout": b"{}", "index.json": b"{}"})
+    archive = read_archive(str(path))
+    assert loaded(archive) == path.read_bytes()
+
+
+def test_a_layout_with_a_damaged_layer_is_damaged(tmp_path: Path) -> None:
+    other = save_layout(tmp_path / "other.tar", content=b"other").read_bytes()
+    path = save_layout(tmp_path / "web.tar", changed=gzip.compress(other))
+    with pytest.raises(InvalidOption, match="another content"):
+        check_archive(read_archive(str(path)))
+
+
+@pytest.mark.parametrize(("name", "words"), [("latest", "NAME:TAG"), ("", "NAME:TAG")])
+def test_a_layout_without_a_name_is_told_as_such(tmp_path: Path, name: str, words: str) -> None:
+    with pytest.raises(InvalidOption, match=words):
+        read_archive(str(save_layout(tmp_path / "web.tar", name=name)))
+
+
+def test_a_layout_that_is_compressed_as_a_whole_is_told_how_to_become_usable(tmp_path: Path) -> None:
+    path = tmp_path / "web.tar.gz"
+    path.write_bytes(gzip.compress(save_layout(tmp_path / "web.tar").read_bytes()))
+    with pytest.raises(Unsupported, match="gunzip"):
+        check_archive(read_archive(str(path)))
