@@ -21,7 +21,7 @@ export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
 export ANSIBLE_HOME := $(CURDIR)/$(BUILD)/ansible
 export PYTHONDONTWRITEBYTECODE := 1
 
-.PHONY: help setup setup-parts demo check docs picture molecule release test unit scripted e2e lab-test lab chaos bench bench-full clean
+.PHONY: help setup setup-parts demo check docs picture molecule changelog release test unit scripted e2e lab-test lab chaos bench bench-full clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
@@ -51,6 +51,9 @@ picture: setup ## run the demo and draw what its terminal showed: docs/img/demo.
 
 molecule: setup ## the roles' Molecule scenarios, on a lab with real Docker guests
 	@$(BIN)/molecule test --all
+
+changelog: setup-python ## take the changelog's fragments into the release that galaxy.yml names
+	@$(BIN)/python -m tests.gates.release changelog
 
 release: setup-python ## build the artifact of a tagged release; checks that version, tag and changelog agree
 	@$(BIN)/python -m tests.gates.release
