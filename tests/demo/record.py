@@ -17,7 +17,7 @@ from rich.text import Text
 
 ROOT = Path(__file__).resolve().parents[2]
 PICTURE = ROOT / "docs" / "img" / "demo.svg"
-WIDTH = 112
+WIDTH = 120
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 
