@@ -48,7 +48,7 @@ options:
     default: [templates, image_archives, containers, fleets, volumes, host_maintenance]
   principal:
     description:
-      - User or group that gets the role on the datacenter and all below it, as C(DOMAIN\\name). Nobody by default.
+      - User or group that gets the role on the datacenter and all below it, as C(DOMAIN\name). Nobody by default.
       - One that has another role there is left with it, and that is an error. It never loses a role by this module.
     type: str
   group:
