@@ -126,7 +126,8 @@ def lasting(operation: str) -> Iterable[Fault]:
         # Longer than what a run still gives to what it has begun: 30 seconds for a deletion.
         rules=({"method": first, "task": True, "delay_ms": 34_000 if operation == "remove" else 7_000, "times": -1},),
         options={"timeout": 3},
-        code="task_failed",
+        # The first template VM waits for those that are cloned from it, so its time is over, too.
+        code="several" if operation == "build" else "task_failed",
         says=("the task was still running at the deadline",),
     )
     for method in ("RetrievePropertiesEx", CHANGES[operation][0]):
@@ -136,7 +137,7 @@ def lasting(operation: str) -> Iterable[Fault]:
             name=f"{method}-hangs",
             rules=({"method": method, "fault": "hang"},),
             options={"timeout": 3},
-            code="" if unseen else "vcenter_unreachable",
+            code="" if unseen else "several" if method == "CloneVM_Task" else "vcenter_unreachable",
             says=() if unseen else ("it did not answer in time",),
         )
     broken = {"method": "RetrievePropertiesEx", "fault": "http500", "times": -1}
