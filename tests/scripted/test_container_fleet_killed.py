@@ -6,6 +6,7 @@ import random
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -150,6 +151,30 @@ def test_what_was_on_its_way_when_a_run_was_killed_is_awaited(scripted_lab: Lab,
     assert {name: one["running"] for name, one in done["services"].items()} == {
         "db": 1, "migrate": 0, "api": 3, "front": 1,
     }  # fmt: skip
+    scripted_lab.control("POST", "/scripted", [job])
+
+
+def test_one_that_gets_its_address_after_the_kill_is_on_the_lists_before_its_container_begins(
+    scripted_lab: Lab, shop: Shop
+) -> None:
+    waiting = [{"phase": "thawed"}, {"after_ms": 6000, "phase": "network"}, {"after_ms": 4000, "phase": "running"}]
+    ended = {"phase": "exited", "container": {"state": "exited", "exit_code": 0}}
+    job = {"match": "*-migrate*", "script": [{"phase": "running"}, {"after_ms": 50, **ended}]}
+    with scripted_lab.scripted({"match": f"{shop.name}-db", "script": waiting}, job):
+        process = shop.begin("blue")
+        while process.poll() is None and f"{shop.name}-db" not in shop.vms():
+            time.sleep(0.01)
+        process.kill()
+        process.wait(timeout=30)
+        with ThreadPoolExecutor(max_workers=1) as pool:
+            done = pool.submit(shop.begin("blue").wait, 120)
+            while not done.done():
+                db = standing(scripted_lab, shop.name)["vms"]["FLEET-db"]
+                assert db["phase"] != "running", "it had to wait until its guest lost patience"
+                if db["knows"].get("db"):
+                    break
+                time.sleep(0.02)
+            assert done.result() == 0
     scripted_lab.control("POST", "/scripted", [job])
 
 

@@ -211,8 +211,8 @@ class _Run:
             if action.vm and (action.waits or action.kind == ADOPT or awaits_end):
                 before = action.vm.status if action.vm.booting else None
                 self._follow(action, moid=action.vm.moid, nonce=action.vm.marks.nonce, before=before)
-        if any(action.vm and action.name in self._follows for action in self._plan.of(UNCHANGED, ADOPT)):
-            self._fleet.remind()
+        left = [action.vm for action in self._plan.of(UNCHANGED, ADOPT) if action.name in self._follows]
+        self._fleet.remind([vm for vm in left if vm])
         follow_all(self._watch, list(self._follows.values()), between=self._between)
         for name, one in self._follows.items():
             self.done.seconds[name] = one.seconds

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import UNDER_WAY, ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.follow import Follow
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.roster import (
     Member,
@@ -162,11 +163,16 @@ class Keeper:
         self._newcomers = {}
         return True
 
-    def remind(self) -> None:
-        """Bring the lists up to date: a guest that an earlier run left may hold its container back until it is on them.
+    def remind(self, left: Collection[ContainerVm]) -> None:
+        """Bring the lists up to date, where an earlier run left containers on their way.
 
-        It is told with all the others, so what its container does first may have to be done twice.
+        Their guests may hold them back until they are on the lists. Those that have no address yet are put on them
+        as soon as they have.
         """
+        if self._roster is None or not left:
+            return
+        on_way = {vm.moid for vm in left if vm.phase in UNDER_WAY and vm.moid in self._roster.members}
+        self._newcomers |= {moid: self._roster.members[moid].name for moid in on_way}
         self._publish(heard=False)
 
     def switch(self, *, to: Iterable[str], off: Iterable[str]) -> None:

@@ -133,7 +133,8 @@ func (m *machine) publish(role, phase string, why *reason, more func(*status)) {
 	if m.rule.StaleNonce {
 		s.Nonce = "00000000000000000000000000000000"
 	}
-	if !m.rule.NoAddress {
+	// A clone that has just awoken has no network yet.
+	if !m.rule.NoAddress && phase != "thawed" {
 		s.Network = &network{IP: m.ip, MAC: m.MAC, Hostname: m.Name, Prefix: 15, Gateway: "198.18.0.1"}
 	}
 	if info, err := os.Stat(m.LogFile); err == nil {
