@@ -43,6 +43,7 @@ def template_options(lab: Lab) -> dict[str, Any]:
         "datastore": lab.ready["datastore"],
         "network": lab.ready["network"],
         "images": [lab.ready["images"][name] for name in ("web", "job", "health")],
+        "insecure_registries": [lab.ready["registry"]],
     }
 
 
