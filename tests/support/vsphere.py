@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import orders, protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import (
     PROPERTIES,
@@ -190,11 +190,11 @@ def _boot(session: Session, *, site: Site, spec: TemplateSpec, marks: Mapping[st
     tasks = {}
     for one in read(session, start=start, properties={"VirtualMachine": PROPERTIES}, what="Cannot read the VMs"):
         hardware = hardware_from(one.values)
-        order = protocol.Prepare(
+        order = orders.Prepare(
             template=spec.name,
             generation=spec.generation,
             prime=False,
-            images=tuple(protocol.PrepareImage(name=image, pull=False) for image in spec.images),
+            images=tuple(orders.PrepareImage(name=image, pull=False) for image in spec.images),
             login_sealed=False,
             insecure_registries=(),
             template_uuid=hardware.instance_uuid,

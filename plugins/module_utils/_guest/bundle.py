@@ -35,7 +35,7 @@ AGENT = (
     "resolver", "rpc", "setup", "shell", "state", "thaw", "unixhttp", "unseal",
     "volumes", "warm", "wipe",
 )  # fmt: skip
-SHARED = ("disks", "peers", "protocol", "settings", "wire")
+SHARED = ("disks", "orders", "peers", "protocol", "settings", "wire")
 
 USER_DATA = "guestinfo.userdata"
 METADATA = "guestinfo.metadata"

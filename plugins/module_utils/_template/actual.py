@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import orders, protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Marks
 
@@ -137,7 +137,7 @@ def is_priming(prepare: str) -> bool:
     if not prepare:
         return False
     try:
-        return protocol.Prepare.decode(prepare).prime
+        return orders.Prepare.decode(prepare).prime
     except protocol.ProtocolError:
         return True
 

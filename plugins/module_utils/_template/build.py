@@ -20,7 +20,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
-from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import bundle, protocol, sealing
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import bundle, orders, protocol, sealing
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import ON, Host, TemplateVm
@@ -265,7 +265,7 @@ class Builder:
         _unused, key = yield from self._hear(
             work, protocol.TEMPLATE_PHASES, "the agent's sealing key", _FIRST_WORD_SECONDS, key=True
         )
-        logins = protocol.Logins(
+        logins = orders.Logins(
             nonce=self._spec.generation,
             template=self._spec.name,
             logins=tuple(
@@ -342,11 +342,11 @@ class Builder:
         yield from self._actions.reconfigure(work.moid, work.name, config)
 
     def _order(self, hardware: Hardware, *, prime: bool) -> str:
-        return protocol.Prepare(
+        return orders.Prepare(
             template=self._spec.name,
             generation=self._spec.generation,
             prime=prime,
-            images=tuple(protocol.PrepareImage(name=image, pull=prime) for image in sorted(self._spec.images)),
+            images=tuple(orders.PrepareImage(name=image, pull=prime) for image in sorted(self._spec.images)),
             archives=self._disks.orders(hardware) if prime else (),
             login_sealed=prime and bool(self._logins),
             insecure_registries=tuple(sorted(self._spec.insecure_registries)),

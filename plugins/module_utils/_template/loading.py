@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
-from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.orders import Archive as OrderedArchive
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import TemplateVm
@@ -71,11 +71,11 @@ class ArchiveDisks:
             self._delete(paths)
             raise
 
-    def orders(self, hardware: Hardware) -> tuple[protocol.Archive, ...]:
+    def orders(self, hardware: Hardware) -> tuple[OrderedArchive, ...]:
         """What the agent is told of the attached disks: it finds each by the uuid that vSphere shows the guest."""
         uuids = {disk.backing.fileName: str(disk.backing.uuid) for disk in _disks(hardware.devices)}
         return tuple(
-            protocol.Archive(uuid=uuids[path], size=archive.size, sha256=archive.sha256)
+            OrderedArchive(uuid=uuids[path], size=archive.size, sha256=archive.sha256)
             for archive, path in zip(self._archives, self._paths(hardware.directory), strict=True)
         )
 

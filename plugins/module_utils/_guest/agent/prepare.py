@@ -14,18 +14,8 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any, NoReturn
 
-from ..protocol import (
-    KEY_FREEZE,
-    KEY_KEY,
-    KEY_LOGIN,
-    KEY_PREPARE,
-    Archive,
-    ImageStatus,
-    Login,
-    Logins,
-    Prepare,
-    Reason,
-)
+from ..orders import Archive, Logins, Prepare
+from ..protocol import KEY_FREEZE, KEY_KEY, KEY_LOGIN, KEY_PREPARE, ImageStatus, Login, Reason
 from ..settings import Settings
 from . import freeze, identity, images, network, places, precompile, setup, state, unseal, warm
 from .engine import Engine, EngineError, engine_problem

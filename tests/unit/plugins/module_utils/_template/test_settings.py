@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, NotFound
-from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import orders
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.settings import (
     FILES_LIMIT,
     FileSource,
@@ -76,8 +76,8 @@ def test_the_order_carries_them_to_the_guest_whole() -> None:
         ),
         [],
     )
-    order = protocol.Prepare(template="t", generation="g", prime=True, settings=settings)
-    assert protocol.Prepare.decode(order.encode()) == order
+    order = orders.Prepare(template="t", generation="g", prime=True, settings=settings)
+    assert orders.Prepare.decode(order.encode()) == order
     # A message of the guest's RPC holds 64 KiB.
     assert len(order.encode()) < 60 * 1024
 
