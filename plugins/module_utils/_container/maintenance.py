@@ -202,7 +202,7 @@ def _moves(seen: Seen, containers: Iterable[Here]) -> Iterable[Action]:
             name=vm.facts.name,
             moid=vm.facts.moid,
             reason="its host is to be in maintenance mode",
-            to=next(one for one in able if one.moid == chosen),
+            to={one.moid: one for one in able}[chosen],
         )
 
 

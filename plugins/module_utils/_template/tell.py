@@ -147,6 +147,6 @@ def _change(vm: TemplateVm, spec: TemplateSpec) -> tuple[dict[str, Any], dict[st
     names = [name for name in changed_options(vm, spec) if name != "digests" and (name in was or name in will)]
     old, new = {name: was.get(name) for name in names}, {name: will.get(name) for name in names}
     if moved := moved_images(vm, spec):
-        old["digests"] = {name: before for name, (before, _) in moved.items()}
-        new["digests"] = {name: after for name, (_, after) in moved.items()}
+        old["digests"] = {name: before for name, (before, _after) in moved.items()}
+        new["digests"] = {name: after for name, (_before, after) in moved.items()}
     return old, new

@@ -21,7 +21,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.transport import BACKOFF, was_turned_away
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import Watch, wait_for_tasks
 
-Done: TypeAlias = "Callable[[Sequence[str]], Mapping[str, Any]]"
+Done: TypeAlias = Callable[[Sequence[str]], Mapping[str, Any]]
 
 BUSY = ("TaskInProgress", "ResourceInUse")
 TRIES = 6  # of one step, over 8 seconds

@@ -19,9 +19,9 @@ import (
 
 	"bonneville.vsphere/lab/engine"
 	"bonneville.vsphere/lab/guest"
-	"bonneville.vsphere/lab/ova"
 	"bonneville.vsphere/lab/guestroot"
 	"bonneville.vsphere/lab/images"
+	"bonneville.vsphere/lab/ova"
 	"bonneville.vsphere/lab/registry"
 )
 
