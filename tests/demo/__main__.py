@@ -27,6 +27,7 @@ from rich.table import Table
 from tests.support.lab import Lab, running_lab
 from tests.support.machines import Machine, differ, memory_table
 from tests.support.modules import PlaybookRun, run_playbook
+from tests.support.web import ask
 
 HERE = Path(__file__).parent
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 120)
@@ -112,7 +113,7 @@ def ask_over_http(containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Every web container's answer, asked at its VM's own address."""
     answers = []
     for one in containers:
-        answer = requests.get(f"http://{one['vm']['ip']}:8080/", timeout=10).json()
+        answer = ask(f"http://{one['vm']['ip']}:8080/")
         console.print(f"  http://{one['vm']['ip']}:8080/ → {answer['hostname']}, GREETING={answer['env']['GREETING']}")
         answers.append(answer)
     return answers

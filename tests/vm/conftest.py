@@ -13,11 +13,11 @@ from operator import itemgetter
 from typing import Any
 
 import pytest
-import requests
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
+from tests.support import web as web_server
 from tests.support.lab import Lab, running_lab
 from tests.support.machines import Machine, memory_table
 from tests.support.modules import run_module
@@ -130,9 +130,8 @@ def web(images: dict[str, str]) -> dict[str, Any]:
     return {"image": images["web"], "published_ports": ["8080:8080"]}
 
 
-def ask(lab: Lab, name: str, path: str = "/") -> dict[str, Any]:
-    answer: dict[str, Any] = requests.get(f"http://{lab.vms()[name]['ip']}:8080{path}", timeout=30).json()
-    return answer
+def ask(lab: Lab, name: str) -> dict[str, Any]:
+    return web_server.ask(f"http://{lab.vms()[name]['ip']}:8080/")
 
 
 @pytest.fixture(scope="session")
