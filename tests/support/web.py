@@ -9,7 +9,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 # A process that runs may not listen yet: on an emulated processor it needs a second or two for that.
-_RETRY = Retry(connect=40, backoff_factor=0.1, backoff_max=1.0)
+_RETRY = Retry(total=40, backoff_factor=0.1, backoff_max=1.0)
 
 
 def ask(url: str) -> dict[str, Any]:
