@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +18,7 @@ from tests.support.vsphere import connected, freeze_template
 
 IMAGES = ("registry.example.com/web:1.4", "registry.example.com/report:2", "registry.example.com/dns:3")
 OVA = "/var/lib/ova/photon-hw15-5.0-dde71ec57.x86_64.ova"
+MIRROR = "https://mirror.example.com"
 # Variables that an example takes from elsewhere: a vault, or what an inventory gives to all fleets.
 VARIABLES: dict[str, Any] = {
     "vault_registry_token": "open sesame",
@@ -52,8 +58,26 @@ def names(lab: Lab) -> dict[str, Any]:
     }
 
 
+@contextmanager
+def mirror(lab: Lab, directory: Path) -> Iterator[str]:
+    """The address of a web server that has the lab's OVA, and its checksum, where the site's mirror has Photon's."""
+    place = directory / "mirror" / "photon"
+    place.mkdir(parents=True)
+    ova = Path(shutil.copy(lab.ready["ova"], place / Path(OVA).name))
+    (place / "SHA256SUMS").write_text(f"{hashlib.sha256(ova.read_bytes()).hexdigest()}  {ova.name}\n")
+    served = partial(SimpleHTTPRequestHandler, directory=str(place.parent))
+    with ThreadingHTTPServer(("127.0.0.1", 0), served) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
 def in_the_lab(value: Any, names: Mapping[str, Any]) -> Any:
-    """An example's data with the lab's names."""
+    """An example's data with the lab's names, and its mirror's address."""
+    if isinstance(value, str) and f"{MIRROR}/" in value:
+        return value.replace(MIRROR, names[MIRROR])
     if isinstance(value, dict):
         return {key: in_the_lab(one, names) for key, one in value.items()}
     if isinstance(value, list):

@@ -19,7 +19,7 @@ import pytest
 import yaml
 
 from tests.examples.blocks import ROOT, SHOWN, YAML, Block, blocks, is_tasks, parsed
-from tests.examples.site import STANDING, VARIABLES, in_the_lab, names, settle
+from tests.examples.site import MIRROR, STANDING, VARIABLES, in_the_lab, mirror, names, settle
 from tests.support.lab import Lab, running_lab
 from tests.support.modules import ansible_environment, run_module, run_playbook
 
@@ -55,12 +55,11 @@ def makes_its_template(block: Block) -> bool:
     return "accept_eula" in block.text
 
 
-def plays(block: Block, lab: Lab) -> list[Any]:
+def plays(block: Block, lab_names: dict[str, Any]) -> list[Any]:
     """The block as a playbook in which the site's names are the lab's."""
     (document,) = parsed(block)
     if is_tasks(document):
         document = [{"name": block.where, "hosts": "localhost", "gather_facts": False, "tasks": document}]
-    lab_names = names(lab)
     return [in_the_lab(one, lab_names) for one in document]
 
 
@@ -74,9 +73,9 @@ def test_no_block_is_left_out() -> None:
 
 @pytest.mark.parametrize("block", PLAYED, ids=where)
 def test_an_example_runs(block: Block, tmp_path: Path) -> None:
-    with site(tmp_path, template=not makes_its_template(block)) as lab:
+    with site(tmp_path, template=not makes_its_template(block)) as lab, mirror(lab, tmp_path) as address:
         prepare(block, lab)
-        book = plays(block, lab)
+        book = plays(block, {**names(lab), MIRROR: address})
         playbook = tmp_path / "playbook.yml"
         playbook.write_text(yaml.safe_dump(book, sort_keys=False))
         done = run_playbook(
