@@ -24,7 +24,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 .PHONY: help setup setup-parts demo check docs picture molecule changelog release test unit scripted e2e lab-test lab chaos bench bench-full clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 12
 
 demo: setup $(if $(filter vm,$(GUEST)),setup-qemu) ## bring up the lab, build templates, run containers as VMs, remove them all (GUEST=docker|vm)
 	@$(BIN)/python -m tests.demo --guests $(or $(GUEST),docker)
