@@ -97,9 +97,12 @@ def pages() -> dict[str, str]:
 
 def privileges() -> str:
     """Each privilege, for what it is, and by which tasks' roles it is had."""
-    uses = {name: use for task in TASKS.values() for name, use in task.items()}
+    uses: dict[str, dict[str, None]] = {}
+    for task in TASKS.values():
+        for name, use in task.items():
+            uses.setdefault(name, {})[use] = None
     rows = (
-        (f"``{name}``", uses[name], ", ".join(f"``{task}``" for task in TASKS if name in TASKS[task]))
+        (f"``{name}``", "; ".join(uses[name]), ", ".join(f"``{task}``" for task in TASKS if name in TASKS[task]))
         for name in sorted(needed(TASKS))
     )
     return table(("privilege", "for what", "tasks"), rows, "38 34 28")
