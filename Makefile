@@ -29,15 +29,19 @@ help: ## list the targets
 demo: setup $(if $(filter vm,$(GUEST)),setup-qemu) ## bring up the lab, build templates, run containers as VMs, remove them all (GUEST=docker|vm)
 	@$(BIN)/python -m tests.demo --guests $(or $(GUEST),docker)
 
-test: setup ## the quick gates and every test: pure, over real SOAP, and end to end with real Docker guests
+test: setup ## the quick gates and every test: pure, over real SOAP, end to end with real Docker guests, on virtual machines
 	@echo "== the quick gates; 'make check' has all of them"
 	@$(BIN)/python -m tests.gates ruff mypy imports go
 	@echo "== the lab itself: go test"
 	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
-	@echo "== the collection: pure, over real SOAP, and end to end"
-	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
+	@echo "== the collection: pure, over real SOAP, the documents' examples, and a quick set of faults ('make chaos' has all)"
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted tests/examples
+	@$(PYTEST) -n 2 -m quick tests/chaos
+	@echo "== end to end with real Docker guests"
 	@$(PYTEST) tests/e2e
-	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
+	@echo "== on virtual machines, what every run has ('make test-vm' has all)"
+	@if tests/setup/qemu.sh; then $(PYTEST) --timeout 1800 -m quick tests/vm; \
+	else echo "== NOT RUN: tests/vm, since QEMU is not here, see above"; fi
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity", or what CI has by GATES=ci
 	@$(BIN)/python -m tests.gates $(GATES)
