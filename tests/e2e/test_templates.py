@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import requests
 from tests.e2e.conftest import Run, template_options
 from tests.support.archives import layout_of
 from tests.support.lab import Lab
+from tests.support.searching import forms, guest_processes, in_files, in_memory
 
 SMALL = "small"
 
@@ -181,3 +183,24 @@ def test_a_registry_with_a_login_and_a_certificate_of_the_sites_own(small: Run, 
     assert len(told) == 1
     assert "certificate is not trusted" in told[0]
     assert private["password"] not in json.dumps([built, again, docker_lab.state()], default=str)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look into other processes' memory")
+def test_a_registry_login_is_in_no_process_and_no_file_once_the_template_is_frozen(small: Run, docker_lab: Lab) -> None:
+    private = docker_lab.ready["private"]
+    image = private["images"]["web"]
+    login = {name: private[name] for name in ("server", "username", "password")}
+    built = small(images=[image], registry_logins=[login])
+    assert not built.get("failed"), built["msg"]
+    patterns = [*forms(private["username"], private["password"]), image.encode()]
+    memory, files = set[bytes](), set[bytes]()
+    roots = set()
+    for pid in guest_processes():
+        memory |= in_memory(pid, patterns)
+        root = f"/proc/{pid}/root"
+        if (place := os.stat(root)) and (place.st_dev, place.st_ino) not in roots:
+            roots.add((place.st_dev, place.st_ino))
+            for folder in ("etc", "home", "root", "run", "tmp", "var"):
+                files |= {hit for hits in in_files(Path(root, folder), patterns).values() for hit in hits}
+    # What was pulled is known there, by name; by whom is not.
+    assert (memory, files) == ({image.encode()}, {image.encode()})

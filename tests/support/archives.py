@@ -65,8 +65,12 @@ def layout_of(path: Path, saved: Path) -> Path:
             return member.read()
 
         (image,) = json.loads(read("manifest.json"))
-        layers = [read(name) for name in image["Layers"]]
+        layers = [_unpacked(read(name)) for name in image["Layers"]]
         return write_layout(path, name=image["RepoTags"][0], config=read(image["Config"]), layers=layers)
+
+
+def _unpacked(layer: bytes) -> bytes:
+    return gzip.decompress(layer) if layer.startswith(b"\x1f\x8b") else layer
 
 
 def write_layout(
