@@ -54,6 +54,7 @@ def module(vm_lab: Lab) -> Run:
 def template(vm_lab: Lab, module: Run) -> str:
     """The template's name, once it is frozen."""
     start = time.monotonic()
+    private = vm_lab.ready["private"]
     module(
         "photon_template",
         name=TEMPLATE,
@@ -62,7 +63,9 @@ def template(vm_lab: Lab, module: Run) -> str:
         cluster=vm_lab.ready["cluster"],
         datastore=vm_lab.ready["datastore"],
         network=vm_lab.ready["network"],
-        images=[vm_lab.ready["images"][name] for name in ("web", "job")],
+        images=[*(vm_lab.ready["images"][name] for name in ("web", "job")), private["images"]["web"]],
+        insecure_registries=[vm_lab.ready["registry"]],
+        registry_logins=[{name: private[name] for name in ("server", "username", "password")}],
         # Without it there is no sshd, and so are no host keys that could be shared.
         debug_ssh_key=_public_key(),
         timeout=SECONDS,
