@@ -34,8 +34,8 @@ test: setup ## the quick gates and every test: pure, over real SOAP, end to end 
 	@$(BIN)/python -m tests.gates ruff mypy imports go
 	@echo "== the lab itself: go test"
 	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
-	@echo "== the collection: pure, over real SOAP, the documents' examples, and a quick set of faults ('make chaos' has all)"
-	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted tests/examples
+	@echo "== the collection: pure, over real SOAP, and a quick set of faults (make chaos has all); the documents' examples: make check"
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
 	@$(PYTEST) -n 2 -m quick tests/chaos
 	@echo "== end to end with real Docker guests"
 	@$(PYTEST) tests/e2e

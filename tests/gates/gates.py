@@ -280,7 +280,7 @@ def for_ci() -> list[str]:
     That has the tested ansible-core, so ansible-test is run on the newest; on the tested one, where no Python for the
     newest is here. The importer leaves the linting to the gate ``lint``.
     """
-    twice = {"importer"}
+    twice = {"importer", "ruff", "mypy", "imports", "go"}
     try:
         _newest_python()
         twice |= {name for name in GATES if f"{name}-newest" in GATES}
