@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.agent import dns, firewall, resolver
+from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.agent.problem import Problem
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.peers import PEERS_LIMIT, Peers
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol import ProtocolError
 from hypothesis import given
@@ -67,9 +69,13 @@ def test_no_bytes_make_it_stumble(message: bytes) -> None:
 
 
 def serve(lookup: resolver.Lookup, upstreams: Sequence[str]) -> int:
-    one = resolver.Resolver(lookup=lookup, upstreams=lambda: upstreams)
-    one.begin("127.0.0.1", port=0, device="")
-    return one.port
+    # A port that is free for datagrams may be taken for connections: a real resolver's, 53, is its own.
+    for _ in range(20):
+        one = resolver.Resolver(lookup=lookup, upstreams=lambda: upstreams)
+        with contextlib.suppress(Problem):
+            one.begin("127.0.0.1", port=0, device="")
+            return one.port
+    raise AssertionError("no port is free for both")
 
 
 def ask_udp(port: int, message: bytes) -> bytes:
