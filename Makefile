@@ -39,9 +39,9 @@ test: setup ## the quick gates and every test: pure, over real SOAP, end to end 
 	@$(PYTEST) -n 2 -m quick tests/chaos
 	@echo "== end to end with real Docker guests"
 	@$(PYTEST) tests/e2e
-	@echo "== on virtual machines, what every run has ('make test-vm' has all)"
-	@if tests/setup/qemu.sh; then $(PYTEST) --timeout 1800 -m quick tests/vm; \
-	else echo "== NOT RUN: tests/vm, since QEMU is not here, see above"; fi
+	@if [ -w /dev/kvm ] && tests/setup/qemu.sh; then \
+		echo "== on virtual machines, a quick set ('make test-vm' has all)"; $(PYTEST) --timeout 1800 -m quick tests/vm; \
+	else echo "== NOT RUN: tests/vm, for there is no KVM or no QEMU here and emulated it takes too long: make test-vm"; fi
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity", or what CI has by GATES=ci
 	@$(BIN)/python -m tests.gates $(GATES)
