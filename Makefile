@@ -13,8 +13,8 @@ COLLECTION := $(COLLECTIONS)/ansible_collections/bonneville/vsphere
 LAB := $(BUILD)/lab
 LAB_SOURCES := $(shell find tests/lab -type f)
 PYTEST = PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m pytest
-# File by file in two processes, each with a lab of its own; in the order given, so that what is short comes last.
-SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
+# File by file in two processes, each with a lab of its own.
+SIDE_BY_SIDE = -n 2 --dist loadfile
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
@@ -35,7 +35,7 @@ test: setup ## the quick gates and every test: pure, over real SOAP, end to end 
 	@echo "== the lab itself: go test"
 	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
 	@echo "== the collection: pure, over real SOAP, and a quick set of faults (make chaos has all); the documents' examples: make check"
-	@$(PYTEST) $(SIDE_BY_SIDE) tests/scripted tests/unit
+	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
 	@$(PYTEST) -n 2 -m quick tests/chaos
 	@echo "== end to end with real Docker guests"
 	@$(PYTEST) tests/e2e
