@@ -164,9 +164,8 @@ def _check_templates(seen: Seen) -> None:
 
 
 def _is_template(facts: VmFacts) -> bool:
-    recorded = facts.extra_config.get(marks_of.KEY_BIOS_UUID, "")
     kind = facts.extra_config.get(marks_of.KEY_KIND, "")
-    return kind == marks_of.TEMPLATE_KIND and bool(recorded) and recorded.lower() == facts.bios_uuid.lower()
+    return kind == marks_of.TEMPLATE_KIND and marks_of.are_its_own(facts.extra_config, bios_uuid=facts.bios_uuid)
 
 
 def _moves(seen: Seen, containers: Iterable[Here]) -> Iterable[Action]:

@@ -145,15 +145,20 @@ def claims(extra_config: Mapping[str, str]) -> bool:
     return extra_config.get(KEY_KIND) == KIND
 
 
+def are_its_own(extra_config: Mapping[str, str], *, bios_uuid: str) -> bool:
+    """Whether a VM's marks, a container's or a template's, were made for it: a copy has the BIOS UUID of another VM."""
+    recorded = extra_config.get(KEY_BIOS_UUID, "")
+    return bool(recorded) and recorded.lower() == bios_uuid.lower()
+
+
 def decode(extra_config: Mapping[str, str], *, bios_uuid: str) -> Marks | None:
     """A VM's container marks; None where they are absent, of another schema, or copied from another VM."""
     if extra_config.get(KEY_SCHEMA) != SCHEMA or not claims(extra_config):
         return None
-    recorded = extra_config.get(KEY_BIOS_UUID, "")
-    if not recorded or recorded.lower() != bios_uuid.lower():
+    if not are_its_own(extra_config, bios_uuid=bios_uuid):
         return None
     return Marks(
-        bios_uuid=recorded,
+        bios_uuid=extra_config[KEY_BIOS_UUID],
         fleet=extra_config.get(KEY_FLEET, ""),
         service=extra_config.get(KEY_SERVICE, ""),
         ordinal=extra_config.get(KEY_ORDINAL, ""),

@@ -271,12 +271,10 @@ def _seat(vm: VmFacts, scope: Scope) -> Seat:
 
 def _is_template(vm: VmFacts) -> bool:
     """Genuine template marks: of our schema, and with the VM's own BIOS UUID in them."""
-    recorded = _mark(vm, marks_of.KEY_BIOS_UUID)
     return (
         _mark(vm, marks_of.KEY_SCHEMA) == marks_of.SCHEMA
         and _mark(vm, marks_of.KEY_KIND) == marks_of.TEMPLATE_KIND
-        and bool(recorded)
-        and recorded.lower() == vm.bios_uuid.lower()
+        and marks_of.are_its_own(vm.extra_config, bios_uuid=vm.bios_uuid)
     )
 
 
