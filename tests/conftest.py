@@ -19,13 +19,13 @@ for entry in (ROOT, ROOT / ".build" / "collections"):
     if str(entry) not in sys.path:
         sys.path.insert(0, str(entry))
 
-from tests.support.lab import Lab, running_lab  # noqa: E402
+from tests.support.lab import Lab, running_lab, small_lab  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def scripted_lab() -> Iterator[Lab]:
     """One lab with scripted guests and three hosts for the whole run; tests use folders of their own."""
-    with running_lab(guests="scripted", hosts=3, arguments=("--vms", "20")) as lab:
+    with small_lab() as lab:
         yield lab
 
 

@@ -11,12 +11,12 @@ pytest.register_assert_rewrite("tests.chaos.judge")
 
 from tests.chaos.world import World  # noqa: E402
 from tests.scripted.template_support import Template, make_folder  # noqa: E402
-from tests.support.lab import Lab, running_lab  # noqa: E402
+from tests.support.lab import Lab, small_lab  # noqa: E402
 
 
 @pytest.fixture(scope="session")
 def chaos_lab() -> Iterator[Lab]:
-    with running_lab(guests="scripted", hosts=3, arguments=("--vms", "20")) as lab:
+    with small_lab() as lab:
         yield lab
 
 

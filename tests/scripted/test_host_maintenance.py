@@ -13,7 +13,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 
 from tests.scripted.template_support import IMAGE, READS, Template, actions, good, make_folder
 from tests.support.containers import clone_containers
-from tests.support.lab import Lab, running_lab
+from tests.support.lab import Lab, small_lab
 from tests.support.modules import run_module, run_playbook
 
 _numbers = itertools.count()
@@ -23,7 +23,7 @@ PLAYBOOKS = Path(__file__).parents[2] / "playbooks"
 @pytest.fixture(scope="module")
 def scripted_lab() -> Iterator[Lab]:
     """A lab of these tests' own: a host's maintenance concerns whatever is on it, other tests' templates as well."""
-    with running_lab(guests="scripted", hosts=3, arguments=("--vms", "20")) as lab:
+    with small_lab() as lab:
         yield lab
 
 

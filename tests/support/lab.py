@@ -125,6 +125,13 @@ def running_lab(
             _stop(process)
 
 
+@contextmanager
+def small_lab() -> Iterator[Lab]:
+    """What most tests need: scripted guests, three hosts, and some VMs of others."""
+    with running_lab(guests="scripted", hosts=3, arguments=("--vms", "20")) as lab:
+        yield lab
+
+
 def _read_ready_line(*, process: subprocess.Popen[bytes], log: Path, seconds: int) -> Any:
     """The lab's first line of output says that it is ready, and where everything is."""
     assert process.stdout is not None
