@@ -47,6 +47,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         "Host.Inventory.EditCluster": "exempt template VMs from DRS and HA; left out without it",
         "Resource.ColdMigrate": "bring back a template VM that was moved to another host",
         "VApp.Import": "import the OVA",
+        "VApp.PullFromUrls": "have the host get the OVA by itself, with source.transfer=pull",
     },
     "image_archives": {
         f"{_VM}.Config.AddExistingDisk": "attach the archive's disk",

@@ -71,6 +71,19 @@ options:
             the digits in the line with the OVA's name. V(sha384) and V(sha512) are known, too.
           - A file with another checksum leaves no VM.
         type: str
+      transfer:
+        description:
+          - How the disks of the OVA at O(source.url) come to the ESXi host. With V(push), the host that runs this task
+            sends them. With V(pull), the ESXi host gets them from the web server by itself, and nothing is uploaded;
+            for a host that runs this task behind a slow line.
+          - With V(pull), this host reads the OVA as well, to compare O(source.checksum), and compares each disk with
+            what the ESXi host says it received. An OVA that differs leaves no VM.
+          - V(pull) needs vCenter 6.7, the privilege C(VApp.PullFromUrls), and an ESXi host that reaches the web server
+            without a proxy. Where vCenter does not offer it, the task fails and says so.
+          - It is no part of the generation.
+        type: str
+        choices: [push, pull]
+        default: push
       vm:
         description:
           - A VM that is powered off, or a vSphere template, by its name or its path below the datacenter's VM folder.

@@ -1,4 +1,4 @@
-"""Where a template's first VM comes from: an OVA at a web address, over connections that break."""
+"""Where a template's first VM comes from: an OVA at a web address, over connections that break, or got by the host."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.scripted.template_support import READS, Template, actions, good, make_folder
+from tests.scripted.vsphere.servers import self_signed
 from tests.support.downloads import Downloads, serving
 from tests.support.lab import Lab
+from tests.support.modules import run_module
 
 _numbers = itertools.count()
 
@@ -118,4 +120,67 @@ def test_a_url_without_a_checksum_and_a_license_that_is_not_accepted_are_refused
     refused = template.run(source=source, accept_eula=False)
     assert refused["error_code"] == "invalid_option"
     assert "accept_eula" in refused["msg"]
+    assert template.vms() == {}
+
+
+# Got by the host ------------------------------------------------------------------
+
+
+def pulled(web: Downloads) -> dict[str, str]:
+    return {"url": f"{web.origin}/photon.ova", "checksum": checksum(web), "transfer": "pull"}
+
+
+def test_the_host_may_get_it_by_itself(template: Template, web: Downloads) -> None:
+    template.lab.reset_calls()
+    built = template.built(source=pulled(web))
+    assert actions(built) == [("import", template.vm(0))]
+    assert web.by_hosts == 1
+    assert web.sent == 2 * len(web.files["/photon.ova"])  # once to the host, once to the controller
+    assert template.lab.calls()["HttpNfcLeasePullFromUrls_Task"] == 1
+    assert not template.built(source={**pulled(web), "transfer": "push"})["changed"]
+
+
+def test_a_host_believes_the_certificate_that_was_verified_here(
+    template: Template, web: Downloads, tmp_path: Path
+) -> None:
+    certificate = self_signed(tmp_path)
+    with serving(Downloads(files=web.files), certificate=certificate) as safe:
+        options = template.given({"source": pulled(safe)})
+        environment = {**template.lab.environment, "REQUESTS_CA_BUNDLE": str(certificate)}
+        good(run_module("photon_template", options, environment=environment))
+    assert safe.by_hosts == 1
+
+
+@pytest.mark.parametrize("other", ["another disk", "nothing"])
+def test_a_host_that_gets_something_else_leaves_no_vm(template: Template, web: Downloads, other: str) -> None:
+    ova = bytearray(web.files["/photon.ova"])
+    ova[-20_000] ^= 1
+    web.to_hosts = {"/photon.ova": bytes(ova) if other == "another disk" else b""}
+    refused = template.run(source=pulled(web))
+    assert refused["error_code"] == ("ova_invalid" if other == "another disk" else "vsphere_fault"), refused["msg"]
+    assert ("sha256" if other == "another disk" else "404") in refused["msg"]
+    assert "push" in refused["msg"]
+    assert template.vms() == {}
+    assert template.orphans() == []
+
+
+def test_a_wrong_checksum_leaves_no_vm_of_the_hosts_either(template: Template, web: Downloads) -> None:
+    refused = template.run(source={**pulled(web), "checksum": f"sha256:{'a' * 64}"})
+    assert refused["error_code"] == "ova_invalid"
+    assert template.vms() == {}
+    assert template.orphans() == []
+
+
+def test_what_no_host_can_do_is_said(template: Template, web: Downloads) -> None:
+    with template.denied("VApp.PullFromUrls"):
+        assert "VApp.PullFromUrls" in template.run(source=pulled(web))["msg"]
+    refused = template.run(source={"ova": template.lab.ready["ova"], "transfer": "pull"})
+    assert (refused["error_code"], "source.transfer" in refused["msg"]) == ("invalid_option", True)
+    template.lab.control("POST", "/switch", {"pull_mode": False})
+    try:
+        refused = template.run(source=pulled(web))
+    finally:
+        template.lab.control("POST", "/switch", {"pull_mode": True})
+    assert refused["error_code"] == "api_unsupported"
+    assert "push" in refused["msg"]
     assert template.vms() == {}

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @dataclass
 class Downloads:
-    """``files`` by their paths. Each connection ends after ``hang_up_after`` bytes; ``asked`` has the ranges."""
+    """``files`` by their paths. Each connection ends after ``hang_up_after`` bytes; ``asked`` has the ranges.
+
+    ``to_hosts`` has what ESXi hosts of the lab get instead, empty for the answer 404; ``by_hosts`` counts them.
+    """
 
     files: Mapping[str, bytes]
     hang_up_after: int = 0
@@ -19,16 +24,21 @@ class Downloads:
     origin: str = ""
     asked: list[str] = field(default_factory=list)
     sent: int = 0
+    to_hosts: Mapping[str, bytes] = field(default_factory=dict)
+    by_hosts: int = 0
 
 
 @contextmanager
-def serving(downloads: Downloads) -> Iterator[Downloads]:
+def serving(downloads: Downloads, *, certificate: Path | None = None) -> Iterator[Downloads]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             content = downloads.files.get(self.path)
             asked = self.headers.get("Range", "")
             downloads.asked.append(asked)
-            if content is None:
+            if self.headers.get("User-Agent", "").startswith("Go-http-client"):
+                downloads.by_hosts += 1
+                content = downloads.to_hosts.get(self.path, content)
+            if not content:
                 self.send_error(404)
                 return
             begin = int(asked.removeprefix("bytes=").rstrip("-")) if asked and downloads.ranges else 0
@@ -44,9 +54,13 @@ def serving(downloads: Downloads) -> Iterator[Downloads]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
-    downloads.origin = f"http://127.0.0.1:{server.server_address[1]}"
+    downloads.origin = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield downloads
     finally:

@@ -11,12 +11,18 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desir
     ALWAYS,
     DEFAULT_FOLDER,
     MISSING,
+    PULL,
+    PUSH,
 )
 
 _TEXT = {"type": "str"}
 _TEXTS = {"type": "list", "elements": "str"}
 _NUMBER = {"type": "int"}
-_SOURCE = {"ova": {"type": "path"}, "url": _TEXT, "checksum": _TEXT, "vm": _TEXT}
+_SOURCE = {
+    "ova": {"type": "path"},
+    **dict.fromkeys(("url", "checksum", "vm"), _TEXT),
+    "transfer": {"type": "str", "choices": [PUSH, PULL], "default": PUSH},
+}
 _ONE_SOURCE = {
     "mutually_exclusive": [("ova", "url", "vm")],
     "required_one_of": [("ova", "url", "vm")],

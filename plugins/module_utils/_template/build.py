@@ -211,6 +211,7 @@ class Builder:
                 extra_config=marks.encode(),
                 seconds=self._deadline.remaining(),
                 progress=lambda text: self._progress(f"{step.name}: {text}"),
+                pull=self._site.pull,
             )
             work = Work(moid=moid, name=step.name, host=step.host, marks=marks)
         else:

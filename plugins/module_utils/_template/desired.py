@@ -26,6 +26,9 @@ PARKED = "parked"
 # Whether registries are asked for images that a template holds.
 ALWAYS = "always"
 MISSING = "missing"
+# Whether the controller sends the OVA's disks to the host, or the host gets them itself.
+PUSH = "push"
+PULL = "pull"
 DEFAULT_FOLDER = TEMPLATE_FOLDER
 
 # What vSphere or Photon OS takes, at the least; memory of a VM comes in steps of 4 MiB.
@@ -49,6 +52,7 @@ class Request:
     ova: str = ""
     url: str = ""
     checksum: str = ""
+    transfer: str = PUSH
     vm: str = ""
     accept_eula: bool = False
     network: str = ""
@@ -81,6 +85,7 @@ def request_from(params: Mapping[str, Any]) -> Request:
         ova=source.get("ova") or "",
         url=check_url(source["url"].strip()) if source.get("url") else "",
         checksum=source.get("checksum") or "",
+        transfer=source.get("transfer") or PUSH,
         vm=source.get("vm") or "",
         accept_eula=params["accept_eula"],
         network=params["network"] or "",
@@ -109,6 +114,13 @@ def request_from(params: Mapping[str, Any]) -> Request:
             obj="force",
             why=f"it removes containers, which state {request.state} never does",
             next_step="Leave it out, or set state to absent",
+        )
+    if request.transfer == PULL and not request.url:
+        raise InvalidOption(
+            "Cannot use the option",
+            obj="source.transfer",
+            why="a host gets an OVA by itself only from a web address",
+            next_step="Give source.url and source.checksum, or leave it out",
         )
     _check_once("registry_logins", (login.server for login in request.logins))
     return request

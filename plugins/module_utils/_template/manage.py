@@ -29,6 +29,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desir
     ABSENT,
     PARKED,
     PRESENT,
+    PULL,
     Request,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import PARKING, REMOVAL, needed
@@ -154,6 +155,7 @@ def carry_out(session: Session, job: Job, progress: Callable[[str], None]) -> Do
             datacenter=datacenter.path,
             pools=job.seen.pools,
             ova=job.wanted.sources.ova,
+            pull=job.request.transfer == PULL,
             source_vm=job.wanted.source_vm.moid if job.wanted.source_vm else "",
             cluster=job.seen.cluster,
             hosts=tuple(sorted(host.moid for host in job.seen.hosts)),
@@ -250,7 +252,7 @@ def _check_privileges(session: Session, job: Job) -> None:
         verb = "park" if parking else "remove"
         check_privileges(session, vms, PARKING if parking else REMOVAL, what=f"Cannot {verb} the template VMs")
         return
-    permits = needed(job.plan.work, job.wanted.spec)
+    permits = needed(job.plan.work, job.wanted.spec, pull=job.request.transfer == PULL)
     datacenter = job.seen.datacenter
     folder = job.seen.folder or find_folder(session, datacenter=datacenter, path="")
     making = [] if job.seen.folder else ["Folder.Create"]

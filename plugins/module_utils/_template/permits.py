@@ -27,8 +27,8 @@ class Permits:
     pool: tuple[str, ...] = ()
 
 
-def needed(steps: Iterable[Step], spec: TemplateSpec) -> Permits:
-    """What vSphere's documents ask for the work of these steps."""
+def needed(steps: Iterable[Step], spec: TemplateSpec, *, pull: bool = False) -> Permits:
+    """What vSphere's documents ask for the work of these steps; with ``pull`` hosts get the OVA by themselves."""
     work = tuple(steps)
     making = [step for step in work if step.makes or step.trial]
     changing = [step for step in work if not step.aside and step.action != EXEMPT]
@@ -47,6 +47,7 @@ def needed(steps: Iterable[Step], spec: TemplateSpec) -> Permits:
         folder += REMOVAL
     pool = ["Resource.AssignVMToPool"] if making else []
     pool += ["VApp.Import"] if importing and spec.source.kind == "ova" else []
+    pool += ["VApp.PullFromUrls"] if importing and pull else []
     pool += ["Resource.ColdMigrate"] if any(step.action == MOVE for step in work) else []
     datastore = ["Datastore.AllocateSpace"] if making else []
     datastore += ["Datastore.FileManagement"] if importing and spec.archives else []

@@ -18,7 +18,7 @@ class Site:
     """Where template VMs are made. ``datacenter`` is an inventory path.
 
     ``pools`` has each host's root resource pool, by the host's managed object id.
-    ``cluster`` and ``hosts`` are what the template is for.
+    ``cluster`` and ``hosts`` are what the template is for. With ``pull`` the host gets the OVA by itself.
     """
 
     folder: Folder
@@ -27,6 +27,7 @@ class Site:
     datacenter: str
     pools: Mapping[str, str]
     ova: Ova | None = None
+    pull: bool = False
     source_vm: str = ""
     cluster: str = ""
     hosts: tuple[str, ...] = ()

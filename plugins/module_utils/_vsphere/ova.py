@@ -75,6 +75,10 @@ class Ova:
 class Content(Protocol):
     """Where an OVA's bytes come from that is no file."""
 
+    @property
+    def origin(self) -> str:
+        """The web address that it really comes from."""
+
     def open(self, part: OvaPart) -> IO[bytes]: ...
 
     def finish(self) -> None: ...

@@ -29,6 +29,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.faults import explain, explaining
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova import Ova, OvaPart, PartReader
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova_pull import pull_disks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.refs import Network
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim, vmodl
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
@@ -62,12 +63,14 @@ def import_ova(
     extra_config: Mapping[str, str],
     seconds: float,
     progress: Progress,
+    pull: bool = False,
 ) -> str:
     """Import ``ova`` as a powered-off VM with thin disks and return its managed object id.
 
     Every network of the OVA is mapped to ``place.network``. ``extra_config`` and
     ``bios_uuid`` are on the VM from its first moment, so that a run that dies
     leaves a VM that says whose it is. ``seconds`` bounds the wait for the lease and the upload.
+    With ``pull`` the host gets an OVA of the web by itself.
 
     Raises OvaInvalid, VsphereFault, Unreachable and whatever a fault means; then no VM is left.
     """
@@ -89,9 +92,21 @@ def import_ova(
         try:
             info = _ready(session, lease=lease, what=what, name=name, deadline=deadline)
             with _heartbeat(lease) as report:
-                upload = _Upload(session, ova=ova, report=report, progress=progress, deadline=deadline)
-                upload.send(result.fileItem, info)
-                ova.finish()
+                if pull and ova.content:
+                    pull_disks(
+                        session,
+                        lease=lease,
+                        ova=ova,
+                        origin=ova.content.origin,
+                        items=result.fileItem,
+                        info=info,
+                        deadline=deadline,
+                        progress=progress,
+                    )
+                else:
+                    upload = _Upload(session, ova=ova, report=report, progress=progress, deadline=deadline)
+                    upload.send(result.fileItem, info)
+                    ova.finish()
             _complete(lease)
         except BaseException:
             # Fails when the lease is over already (vCenter removes the VM then by itself) or vCenter is gone (the

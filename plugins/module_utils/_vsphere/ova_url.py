@@ -163,6 +163,10 @@ class _Content:
             self.head[name], self.texts[name] = self._next.size, member.read().decode()
             self._next = self._tar.next()
 
+    @property
+    def origin(self) -> str:
+        return self._download.origin
+
     def open(self, part: OvaPart) -> IO[bytes]:
         with _as_ova(self._url):
             while (member := self._next) is not None:
@@ -219,6 +223,7 @@ class _Download:
         self._tries = 0
         self._validator = ""
         self.size = -1
+        self.origin = url
         self._response = self._connect()
 
     def read(self, size: int = -1) -> bytes:
@@ -286,6 +291,8 @@ class _Download:
             # Only a strong one says that the bytes are the same.
             self._validator = (tag if tag.startswith('"') else "") or answer.headers.get("Last-Modified", "")
             self.size = int(answer.headers.get("Content-Length", -1))
+            # Where redirections led to.
+            self.origin = str(answer.url)
         return answer
 
     def _again(self, error: Exception) -> None:

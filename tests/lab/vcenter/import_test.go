@@ -3,9 +3,12 @@ package vcenter_test
 import (
 	"archive/tar"
 	"bytes"
+	"crypto/sha1"
+	"encoding/hex"
 	"encoding/json"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -14,6 +17,7 @@ import (
 	"github.com/vmware/govmomi/nfc"
 	"github.com/vmware/govmomi/object"
 	"github.com/vmware/govmomi/ovf"
+	"github.com/vmware/govmomi/vim25/methods"
 	"github.com/vmware/govmomi/vim25/soap"
 	"github.com/vmware/govmomi/vim25/types"
 
@@ -196,5 +200,67 @@ func TestImportThatFailsLeavesItsLeaseInError(t *testing.T) {
 		if s := b.vc.State(); len(s.VMs) > 0 || s.Leases > 0 {
 			t.Errorf("left: %+v", s)
 		}
+	}
+}
+
+// pull imports a VM whose host gets the disk from a web server by itself.
+func (b *bench) pull(name, url, thumbprint string) (*nfc.Lease, *nfc.LeaseInfo, error) {
+	b.Helper()
+	lease, spec := b.lease(name)
+	info, err := lease.Wait(b.ctx, spec.FileItem)
+	b.must(err)
+	var files []types.HttpNfcLeaseSourceFile
+	for _, item := range spec.FileItem {
+		files = append(files, types.HttpNfcLeaseSourceFile{TargetDeviceId: item.DeviceId, Url: url, MemberName: item.Path,
+			Create: item.Create, SslThumbprint: thumbprint})
+	}
+	res, err := methods.HttpNfcLeasePullFromUrls_Task(b.ctx, b.client, &types.HttpNfcLeasePullFromUrls_Task{
+		This: lease.Reference(), Files: files})
+	if err != nil {
+		return lease, info, err
+	}
+	return lease, info, object.NewTask(b.client, res.Returnval).Wait(b.ctx)
+}
+
+func TestAHostPullsADiskItself(t *testing.T) {
+	b := newBench(t)
+	file := filepath.Join(t.TempDir(), "lab.ova")
+	b.must(ova.Build(file, "scripted"))
+	web := httptest.NewTLSServer(http.FileServer(http.Dir(filepath.Dir(file))))
+	defer web.Close()
+	print := soap.ThumbprintSHA1(web.Certificate())
+
+	lease, info, err := b.pull("pulled", web.URL+"/lab.ova", print)
+	b.must(err)
+	manifest, err := lease.GetManifest(b.ctx)
+	b.must(err)
+	sum := sha1.Sum(members(t)[info.Items[0].Path])
+	if len(manifest) != 1 || manifest[0].Sha1 != hex.EncodeToString(sum[:]) {
+		t.Error(manifest)
+	}
+	b.must(lease.Complete(b.ctx))
+
+	for _, c := range []struct {
+		url, print, fault string
+	}{
+		{web.URL + "/none.ova", print, "HttpFault"},
+		{web.URL + "/lab.ova", strings.Repeat("00:", 19) + "00", "SSLVerifyFault"},
+		{"http://127.0.0.1:1/lab.ova", "", "HttpFault"},
+	} {
+		lease, _, err := b.pull("refused", c.url, c.print)
+		if fault := faultOf(err); fault != c.fault {
+			t.Errorf("%s: %s instead of %s (%v)", c.url, fault, c.fault, err)
+		}
+		b.must(lease.Abort(b.ctx, nil))
+	}
+	no := false
+	b.vc.Switch(vcenter.Switches{PullMode: &no})
+	lease, _, err = b.pull("refused", web.URL+"/lab.ova", print)
+	if err == nil {
+		t.Error("a host pulled that cannot")
+	}
+	b.must(lease.Abort(b.ctx, nil))
+	if b.vc.State().Leases > 0 {
+		t.Error("a lease is left")
 	}
 }

@@ -29,6 +29,7 @@ type lease struct {
 	order   []string
 	over    bool
 	timer   *time.Timer
+	stop    func() // ends what a host gets by itself
 }
 
 // poolMethods stands in for a resource pool.
@@ -45,6 +46,8 @@ func (m *poolMethods) ImportVApp(ctx *simulator.Context, req *types.ImportVApp) 
 	l := &lease{v: v, uploads: map[string]*upload{}}
 	l.Self = types.ManagedObjectReference{Type: "HttpNfcLease", Value: "session[" + ctx.Session.Key + "]" + uuid.NewString()}
 	l.State = types.HttpNfcLeaseStateInitializing
+	l.Mode = string(types.HttpNfcLeaseModePushOrGet)
+	l.Capabilities.PullModeSupported = v.switches.pulls()
 	ctx.Session.Registry.Put(l)
 	v.leases.Store(leaseID(l.Self), l)
 	task := taskSpec{method: "ImportVApp", entity: m.Self, newName: spec.ConfigSpec.Name, ended: l.begun}
@@ -147,6 +150,9 @@ func (l *lease) finish() bool {
 	if l.timer != nil {
 		l.timer.Stop()
 	}
+	if l.stop != nil {
+		l.stop()
+	}
 	l.v.leases.Delete(leaseID(l.Self))
 	return true
 }
@@ -241,8 +247,11 @@ func (l *lease) HttpNfcLeaseGetManifest(_ *simulator.Context, _ *types.HttpNfcLe
 	defer l.mu.Unlock()
 	for _, name := range l.order {
 		if u := l.uploads[name]; u.done {
-			res.Returnval = append(res.Returnval, types.HttpNfcLeaseManifestEntry{Key: u.key, Disk: true, Size: u.size,
-				Sha1: u.sha1, Checksum: u.sha256, ChecksumType: "sha256", PopulatedSize: u.size})
+			entry := types.HttpNfcLeaseManifestEntry{Key: u.key, Disk: true, Size: u.size, Sha1: u.sha1, PopulatedSize: u.size}
+			if entry.ChecksumType = u.wanted; u.wanted != "" {
+				entry.Checksum = map[string]string{"sha1": u.sha1, "sha256": u.sha256}[u.wanted]
+			}
+			res.Returnval = append(res.Returnval, entry)
 		}
 	}
 	return &methods.HttpNfcLeaseGetManifestBody{Res: res}

@@ -18,6 +18,7 @@ type Switches struct {
 	HostMemoryFreeMB   *int64    `json:"host_memory_free_mb,omitempty"` // what every host reports as free
 	DatastoreFreeGB    *float64  `json:"datastore_free_gb,omitempty"`   // free space of the datastore
 	InheritExtraConfig *bool     `json:"inherit_extraconfig,omitempty"` // clones start with their source's extraConfig
+	PullMode           *bool     `json:"pull_mode,omitempty"`           // hosts can get an OVA by themselves
 }
 
 type switches struct {
@@ -26,6 +27,7 @@ type switches struct {
 	grant   map[string]bool
 	asked   map[string]bool // those without which something would have been refused
 	inherit bool
+	noPull  bool
 }
 
 func (s *switches) set(n Switches) {
@@ -40,12 +42,21 @@ func (s *switches) set(n Switches) {
 	if n.InheritExtraConfig != nil {
 		s.inherit = *n.InheritExtraConfig
 	}
+	if n.PullMode != nil {
+		s.noPull = !*n.PullMode
+	}
 }
 
 func (s *switches) inherits() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.inherit
+}
+
+func (s *switches) pulls() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !s.noPull
 }
 
 func setOf(words []string) map[string]bool {
@@ -120,6 +131,7 @@ var privileges = map[string][]string{
 	"MoveIntoFolder_Task":             {"VirtualMachine.Inventory.Move"},
 	"CreateImportSpec":                {"VApp.Import"},
 	"ImportVApp":                      {"VApp.Import"},
+	"HttpNfcLeasePullFromUrls_Task":   {"VApp.PullFromUrls"},
 	"MakeDirectory":                   {"Datastore.FileManagement"},
 	"CreateVirtualDisk_Task":          {"Datastore.AllocateSpace"},
 	"CreateDisk_Task":                 {"Datastore.FileManagement"},

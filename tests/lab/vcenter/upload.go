@@ -18,6 +18,8 @@ type upload struct {
 	disk string // datastore path of the disk that it becomes
 	key  string // of the device in the lease's manifest
 	file string // where the bytes wait for the lease's end
+	// wanted is the digest that the manifest is to tell beside SHA-1, if any.
+	wanted string
 
 	done         bool
 	size         int64
