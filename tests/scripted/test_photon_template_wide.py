@@ -1,0 +1,91 @@
+"""A template on eight hosts: a generation tried out on each, and each damage mended by an action of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import find_hosts
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
+
+from tests.scripted.template_support import Template, actions, good, make_folder
+from tests.support.containers import clone_containers
+from tests.support.lab import running_lab
+from tests.support.vsphere import SECONDS, Site, connected
+
+HOSTS = 8
+
+
+@pytest.fixture
+def template() -> Iterator[Template]:
+    with running_lab(guests="scripted", hosts=HOSTS) as lab:
+        one = Template(lab=lab, name="photon", options={"timeout": 120})
+        make_folder(lab, one.folder)
+        yield one
+        good(one.absent(force=True))
+        state = lab.state()
+        assert (state["sessions"], state["violations"], state["orphan_files"]) == (0, [], [])
+
+
+def move(template: Template, moid: str) -> None:
+    """Take a VM to the first host, as an administrator does."""
+    template.control(moid, "power-off")
+    with connected(template.lab) as session:
+        there = find_hosts(session, datacenter=Site.of(session, template.lab).datacenter, names=template.hosts[:1])[0][
+            0
+        ]
+        spec = vim.vm.RelocateSpec(host=session.managed("HostSystem", there.moid))
+        task = session.managed("VirtualMachine", moid).RelocateVM_Task(spec=spec)
+        assert wait_for_tasks(session, {"": task}, deadline=Deadline(SECONDS))[""].ok
+
+
+def test_all_damages_at_once_are_mended_each_by_its_own_action(template: Template) -> None:
+    moved = {one["vm"]: one["moid"] for one in template.built()["template"]["hosts"]}[template.vm(7)]
+    before = template.stands()
+    move(template, moved)
+    template.control(template.vm(1), "power-off")
+    template.control(template.vm(2), "reset")
+    template.control(template.vm(3), "destroy")
+    template.control(template.vm(4), "reconfigure", {"bonneville.key": ""})
+    template.lab.control("POST", f"/hosts/{template.hosts[5]}/restart")
+    good(template.run(state="parked", source=None, cluster=None, hosts=[template.hosts[6]]))
+    foretold = good(template.run(check=True))
+    mended = template.built()
+    assert mended["actions"] == foretold["actions"]
+    done = {name: action for action, name in actions(mended)}
+    # A host that restarts may have HA start its template VM again.
+    assert done.pop(template.vm(5)) in ("boot", "freeze")
+    assert done == {
+        template.vm(1): "boot",
+        template.vm(2): "freeze",
+        template.vm(3): "import",
+        template.vm(4): "refreeze",
+        template.vm(6): "boot",
+        template.vm(7): "move",
+    }
+    after = template.stands()
+    assert len(after) == HOSTS
+    assert all(frozen for _, frozen in after.values())
+    assert template.vms()[template.vm(7)]["host"] == template.hosts[7]
+    assert after[template.vm(0)] == before[template.vm(0)]
+    assert not template.built()["changed"]
+
+
+def test_a_generation_is_tried_out_on_every_host_and_a_container_keeps_the_older_one(template: Template) -> None:
+    frozen = template.as_frozen(template.built(memory_mb=1024))
+    with connected(template.lab) as session:
+        (container,) = clone_containers(session, template.lab, frozen, "web", folder="clones")
+    template.lab.reset_calls()
+    renewed = template.built(memory_mb=2048)
+    assert template.lab.calls()["InstantClone_Task"] == HOSTS
+    done = [action for action, _ in actions(renewed)]
+    assert (done.count("retire"), done.count("remove")) == (1, HOSTS - 1)
+    assert [one["clones"] for one in renewed["template"]["retired"]] == [[container]]
+    assert len(renewed["template"]["hosts"]) == HOSTS
+    refused = template.absent()
+    assert refused["error_code"] == "in_use"
+    assert container in refused["msg"]
+    template.control(container, "destroy")
+    assert [action for action, _ in actions(template.built(memory_mb=2048))] == ["remove"]
