@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import find_compute
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.overrides import exempt, read_overrides
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
@@ -135,6 +136,22 @@ def test_what_was_not_exempted_is_when_it_may_be(template: Template, session: Se
     assert moids <= set.intersection(*overrides(session, template.lab))
     assert {one["moid"] for one in exempted["template"]["hosts"]} == moids
     assert not template.built()["changed"]
+
+
+def test_overrides_that_another_run_made_meanwhile(template: Template, session: Session) -> None:
+    """What was read before is no longer so: one VM has its overrides by now, the others none."""
+    enable(session, template.lab, drs=False, ha=False)
+    moids = sorted(one["moid"] for one in template.built()["template"]["hosts"])
+    enable(session, template.lab, drs=True, ha=True)
+    place = find_compute(
+        session, datacenter=Site.of(session, template.lab).datacenter, path=template.lab.ready["cluster"]
+    )
+    before = read_overrides(session, [place])[place.moid]
+    assert all(before.lacking(moid) for moid in moids)
+    assert exempt(session, place, moids[:1], known=before, deadline=Deadline(SECONDS)) is None
+    assert exempt(session, place, moids, known=before, deadline=Deadline(SECONDS)) is None
+    assert exempt(session, place, moids, known=before, deadline=Deadline(SECONDS)) is None
+    assert set(moids) <= set.intersection(*overrides(session, template.lab))
 
 
 def test_a_cluster_without_drs_and_ha_is_left_alone(template: Template, session: Session) -> None:

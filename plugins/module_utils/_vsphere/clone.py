@@ -281,8 +281,11 @@ class _Run:
 
     def _take_up_again(self) -> None:
         """Put back in line what has paused, unless a call whose answer was lost had made it."""
-        due = [again for again in self.later if again.pause.passed]
-        self.later = [again for again in self.later if not again.pause.passed]
+        due: list[_Again] = []
+        rest: list[_Again] = []
+        for again in self.later:  # each pause is asked once: it may end between two questions
+            (due if again.pause.passed else rest).append(again)
+        self.later = rest
         made = self._made_after_all([again.request for again in due])
         for again in due:
             if again.request.key in made:

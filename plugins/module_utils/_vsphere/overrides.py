@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import run_tasks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.again import fault_of, run_tasks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import read
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import moid_of
@@ -60,7 +60,24 @@ def _overrides(config: Any) -> Overrides:
 def exempt(
     session: Session, cluster: Place, vms: Iterable[str], *, known: Overrides, deadline: Deadline
 ) -> BonnevilleError | None:
-    """Have DRS leave these VMs alone and HA not restart them; what kept it from being done."""
+    """Have DRS leave these VMs alone and HA not restart them; what kept it from being done.
+
+    An override is added or edited, by what was ``known``; vCenter calls the
+    wrong one of both an invalid argument, so that where another run or an
+    administrator came between, the cluster is read again.
+    """
+    wanted = list(vms)
+    error = _reconfigure(session, cluster, wanted, known=known, deadline=deadline)
+    if error is None or fault_of(error) != "InvalidArgument":
+        return error
+    known = read_overrides(session, [cluster])[cluster.moid]
+    lacking = [vm for vm in wanted if known.lacking(vm)]
+    return _reconfigure(session, cluster, lacking, known=known, deadline=deadline) if lacking else None
+
+
+def _reconfigure(
+    session: Session, cluster: Place, vms: Iterable[str], *, known: Overrides, deadline: Deadline
+) -> BonnevilleError | None:
     change = vim.cluster.ConfigSpecEx()
     operation = vim.option.ArrayUpdateSpec.Operation
     change.drsVmConfigSpec = [

@@ -18,6 +18,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import 
     Unreachable,
     VsphereFault,
 )
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere import clone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import (
     CloneOutcome,
     CloneRequest,
@@ -278,6 +279,29 @@ def test_a_source_that_is_busy_is_asked_again(bench: Bench) -> None:
     with bench.lab.fault(method="InstantClone_Task", fault="TaskInProgress", task=True, new_name="clone-1", times=2):
         outcomes = bench.clone(bench.requests(3))
     assert all(outcome.ok for outcome in outcomes)
+
+
+def test_a_pause_that_ends_while_it_is_looked_at(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Such a request was lost between two looks at the clock."""
+    asked: Counter[int] = Counter()
+
+    class Ending(Deadline):
+        @property
+        def passed(self) -> bool:
+            asked[id(self)] += 1
+            return asked[id(self)] > 1
+
+    pauses = []
+
+    def pause_after(tries: int) -> Deadline:
+        pauses.append(Ending(0.05 * tries))
+        return pauses[-1]
+
+    monkeypatch.setattr(clone, "pause_after", pause_after)
+    with bench.lab.fault(method="InstantClone_Task", fault="TaskInProgress", task=True, new_name="clone-1", times=2):
+        outcomes = bench.clone(bench.requests(3))
+    assert all(outcome.ok for outcome in outcomes)
+    assert len(pauses) == 2
 
 
 def test_a_source_that_stays_busy_is_told_at_the_deadline(bench: Bench) -> None:
