@@ -134,6 +134,29 @@ def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, l
     assert containers(lab) == set()
 
 
+def test_drift_fails_a_plan_only_where_that_is_asked_for(project: Path, play: Play, lab: Lab) -> None:
+    repository = project / "project"
+    shutil.rmtree(repository / "fleets" / "shop")
+    (repository / "playbooks" / "look.yml").write_text("- import_playbook: bonneville.vsphere.plan_fleet\n")
+    answers = {"fleet": "edge", "container_fleet_prune": "false", "container_fleet_max_prune": "5"}
+    assert play("deploy_one", answers).status == "successful"
+    look = {"container_fleet_project_src": str(repository / "fleets" / "edge")}
+    strict = {**look, "container_fleet_fail_on_drift": True}
+    same = play("look", strict)
+    assert same.status == "successful" and "edge: = 4 unchanged" in same.output, same.output
+
+    lab.control("POST", "/vms/edge-app-1/power-off")
+    told = play("look", look)
+    assert told.status == "successful" and "edge: ^ 1 update (start), = 3 unchanged" in told.output, told.output
+    for failed in (play("look", strict), play("drift")):
+        assert (failed.status, failed.code) == ("failed", 2), failed.output
+        assert "edge has drifted: ^ 1 update (start), = 3 unchanged" in failed.output, failed.output
+    assert lab.vms()["edge-app-1"]["power"] == "poweredOff", "a plan changed something"
+
+    assert play("deploy_one", answers).status == "successful"
+    assert play("look", strict).status == "successful"
+
+
 def test_a_bad_fleet_does_not_stop_the_others(project: Path, play: Play, lab: Lab) -> None:
     (project / "project" / "fleets" / "edge" / "compose.yaml").write_text("services: {app: {image: a, build: .}}\n")
     done = play("deploy")
