@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
+	"strings"
 )
 
 // archive is an image archive as the order names it.
@@ -39,21 +41,16 @@ func (m *machine) load(a archive) ([]image, *reason) {
 	if fmt.Sprintf("%x", hash.Sum(nil)) != a.SHA256 {
 		return damaged("has not the digest that it should have")
 	}
-	names, err := namesIn(io.NewSectionReader(disk, 0, a.Size))
-	if err != nil || len(names) == 0 {
+	images, err := imagesIn(io.NewSectionReader(disk, 0, a.Size))
+	if err != nil || len(images) == 0 {
 		return damaged(fmt.Sprintf("holds no image (%v)", err))
-	}
-	var images []image
-	for _, name := range names {
-		loaded := newImage(name)
-		loaded.Digest = "" // no registry has seen it
-		images = append(images, loaded)
 	}
 	return images, nil
 }
 
-// namesIn lists the tags in an archive of "docker save".
-func namesIn(content io.Reader) ([]string, error) {
+// imagesIn lists the tags in an archive of "docker save". An image's id is the digest of its configuration, which is
+// that file's name; another content is another image, whatever it is called.
+func imagesIn(content io.Reader) ([]image, error) {
 	for files := tar.NewReader(content); ; {
 		header, err := files.Next()
 		if errors.Is(err, io.EOF) {
@@ -65,14 +62,22 @@ func namesIn(content io.Reader) ([]string, error) {
 		if header.Name != "manifest.json" {
 			continue
 		}
-		var images []struct{ RepoTags []string }
-		if err := json.NewDecoder(files).Decode(&images); err != nil {
+		var saved []struct {
+			Config   string
+			RepoTags []string
+		}
+		if err := json.NewDecoder(files).Decode(&saved); err != nil {
 			return nil, err
 		}
-		var names []string
-		for _, i := range images {
-			names = append(names, i.RepoTags...)
+		var images []image
+		for _, one := range saved {
+			for _, name := range one.RepoTags {
+				loaded := newImage(name)
+				loaded.ID = "sha256:" + strings.TrimSuffix(path.Base(one.Config), ".json")
+				loaded.Digest = "" // no registry has seen it
+				images = append(images, loaded)
+			}
 		}
-		return names, nil
+		return images, nil
 	}
 }
