@@ -32,8 +32,10 @@ def run_module(
     Only the transport is left out: argument spec, redaction and exit are the
     real ones. In-process saves the second that a process of its own costs.
     """
+    from ansible.module_utils.common import warnings
     from ansible.module_utils.testing import patch_module_args
 
+    warnings._global_warnings.clear()  # which a process of its own would not have
     module = importlib.import_module(f"{COLLECTION}.{name}")
     ours = signal.getsignal(signal.SIGTERM)
     arguments = {**options, "_ansible_check_mode": check, "_ansible_diff": diff}
