@@ -213,6 +213,8 @@ notes:
     its success. With C(x-bonneville.ttl) its VM is removed that long after its end; a folder C(_done ...) in the
     fleet's folder then is the record that it was done.
   - A container that depends on one that failed is not started, and is named in the error.
+  - When a template is rebuilt with another image of the same name, the containers of that image are replaced. All
+    others stay on the older generation. A warning names them, and O(recreate) replaces them.
 seealso:
   - module: bonneville.vsphere.instant_clone_container
   - module: bonneville.vsphere.photon_template

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import KEY_IMAGES
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import full_clone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_datacenter
@@ -15,9 +16,11 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
 
 from tests.scripted.conftest import Fleet
+from tests.scripted.template_support import Template, good, make_folder
+from tests.support.archives import save_image
 from tests.support.fleet_files import TWO, WEB, kinds, there
 from tests.support.lab import Lab
-from tests.support.vsphere import SECONDS, Site, freeze_template
+from tests.support.vsphere import SECONDS, Site
 
 
 def vm_of(lab: Lab, name: str, container: str = "web-1") -> dict[str, Any]:
@@ -127,18 +130,46 @@ def test_a_copy_with_an_identity_of_its_own_is_somebody_elses(scripted_lab: Lab,
     scripted_lab.control("POST", f"/vms/{name}-copy/destroy")
 
 
-def test_containers_of_an_image_that_the_rebuilt_template_holds_anew_are_replaced(
-    scripted_lab: Lab, session: Session, fleet: Fleet, name: str
+@pytest.fixture
+def template(scripted_lab: Lab, name: str) -> Iterator[Template]:
+    """A template of this test's own, which photon_template builds, with an image out of an archive."""
+    one = Template(lab=scripted_lab, name=f"{name}-tpl", options={"images": None})
+    make_folder(scripted_lab, one.folder)
+    yield one
+    good(one.absent(force=True))
+
+
+def test_a_template_that_was_rebuilt_is_told_and_only_another_image_is_another_container(
+    scripted_lab: Lab, fleet: Fleet, template: Template, tmp_path: Path, name: str
 ) -> None:
-    built = freeze_template(session, scripted_lab, name=name, images=(WEB,))
-    fleet(TWO, template=name)
-    # What a new template is to its containers: its VMs hold another image of that name.
-    for moid in built.moids:
-        marks = next(vm for vm in scripted_lab.vms().values() if vm["moid"] == moid)["extra_config"]
-        images = marks[KEY_IMAGES].replace(built.images[WEB], f"sha256:{'0' * 64}")
-        scripted_lab.control("POST", f"/vms/{moid}/reconfigure", {KEY_IMAGES: images})
-    planned = fleet(TWO, template=name, check=True)
+    archive = save_image(tmp_path / "image.tar", name="lab/web:1")
+    options: dict[str, Any] = {"image_archives": [str(archive)]}
+    text = TWO.replace(WEB, "lab/web:1")
+    given = {"template": template.name, "template_folder": template.folder}
+    built = template.built(**options)
+    fleet(text, **given)
+    assert "older generation" not in str(fleet(text, **given))
+
+    # The same images on other hardware: nothing that runs has to go, but nobody is left in the dark.
+    template.built(**options, memory_mb=2048)
+    aged = fleet(text, check=True, **given)
+    assert not aged["changed"] and aged["summary"] == "= 2 unchanged"
+    told = f"of an older generation of their template: {name}-web-0, {name}-web-1."
+    assert told in str(aged["warnings"])
+
+    # Another image of the same name.
+    save_image(archive, name="lab/web:1", content=b"another")
+    rebuilt = template.built(**options, memory_mb=2048)
+    ids = [one["template"]["images"][0]["id"] for one in (built, rebuilt)]
+    assert ids[0] != ids[1]
+    planned = fleet(text, check=True, **given)
     assert planned["summary"] == "~ 2 recreate (image)"
+    assert told not in str(planned.get("warnings")), planned["warnings"]
     (first, _second) = planned["plan"]["recreate"]
-    assert first["before"]["image"] == built.images[WEB] and first["after"]["image"] == f"sha256:{'0' * 64}"
-    assert kinds(fleet(TWO, template=name)) == [("recreate", f"{name}-web-0"), ("recreate", f"{name}-web-1")]
+    assert (first["before"]["image"], first["after"]["image"]) == tuple(ids)
+    assert kinds(fleet(text, **given)) == [("recreate", f"{name}-web-0"), ("recreate", f"{name}-web-1")]
+    serving = {one["moid"] for one in rebuilt["template"]["hosts"]}
+    again = fleet(text, **given)
+    assert not again["changed"] and told not in str(again.get("warnings"))
+    assert {one["vm"]["template_vm"] for one in again["containers"]} <= serving
+    fleet(state="absent")

@@ -41,7 +41,8 @@ KEY_IMAGES = "bonneville.images"
 KEY_SEQUENCE = "bonneville.sequence"
 FROZEN = "frozen"
 # An older generation's VM that is kept for the disks that depend on it; a throw-away clone of a new one.
-_OUT_OF_SERVICE = ("retired", "trial")
+RETIRED = "retired"
+_OUT_OF_SERVICE = (RETIRED, "trial")
 # An administrator's hardening setting with which no guest can report anything.
 _SETINFO_DISABLED = "isolation.tools.setinfo.disable"
 
@@ -123,6 +124,11 @@ def all_seats(scope: Scope, templates: Iterable[str]) -> dict[str, Seats]:
         if name not in known:
             raise unknown("template", name, known)
     return {name: seats(scope, name) for name in sorted(set(templates))}
+
+
+def retired(scope: Scope) -> frozenset[str]:
+    """The template VMs whose place a newer generation has taken, by moid."""
+    return frozenset(vm.moid for vm in scope.vms if _is_template(vm) and _mark(vm, KEY_PHASE) == RETIRED)
 
 
 def seats(scope: Scope, template: str) -> Seats:

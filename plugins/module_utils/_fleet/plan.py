@@ -22,6 +22,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
     Service,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Survey
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.templates import retired
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import named_volumes
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Wish, disk_name
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
@@ -104,6 +105,12 @@ def resized(seen: Survey) -> dict[str, str]:
             f"its template {template.cpus} and {template.memory_mb}"
         )
     return found
+
+
+def of_older_generations(fleet: Fleet, seen: Survey) -> tuple[ContainerVm, ...]:
+    """The fleet's container VMs whose template was rebuilt since they were cloned."""
+    old = retired(seen.scope)
+    return tuple(vm for vm in members(fleet, seen) if vm.marks.template_vm in old)
 
 
 def settle_jobs(

@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import REMOVE, UNCHANGED, Action
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
+    RECREATE,
+    REMOVE,
+    UNCHANGED,
+    Action,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, Several
 from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.deploy import FleetReport
-from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.plan import orphans
+from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet.plan import of_older_generations, orphans
 
 
 def done_actions(report: FleetReport) -> list[Action]:
@@ -98,6 +103,13 @@ def warnings(report: FleetReport) -> list[str]:
     named = set(report.report.errors)
     told += [text for text in failed if not any(f"'{name}'" in text for name in named)]
     told += [text for action in done_actions(report) if (text := _other_disks(action))]
+    going = {action.vm.moid for action in done_actions(report) if action.vm and action.kind in (RECREATE, REMOVE)}
+    old = [vm.name for vm in of_older_generations(view.fleet, view.layout.seen) if vm.moid not in going]
+    if old:
+        told.append(
+            f"Fleet '{view.fleet.name}' has containers of an older generation of their template: {', '.join(old)}. "
+            "They stay until something else replaces them; recreate replaces all of the fleet's."
+        )
     left = [] if view.fleet.prune else [one.vm.name for one in orphans(view.fleet, view.layout.seen)]
     if left:
         told.append(
