@@ -51,7 +51,8 @@ def test_only_its_own_mac_is_ever_on_the_wire(siblings: tuple[Machine, ...], fro
 )
 def test_nothing_that_names_a_machine_is_shared(siblings: tuple[Machine, ...], command: str) -> None:
     # The host keys are made beside the container's start.
-    wait_for(lambda: all(one.run("ls /etc/ssh/ssh_host_ed25519_key.pub || true") for one in siblings), "host keys")
+    made = "test -s /etc/ssh/ssh_host_ed25519_key.pub && echo made || true"
+    wait_for(lambda: all(one.run(made) for one in siblings), "host keys")
     assert differ(siblings, command)
 
 
