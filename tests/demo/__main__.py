@@ -37,6 +37,11 @@ class DemoFailed(Exception):
     """Something that the demo shows was not true."""
 
 
+def show(line: str) -> None:
+    if line.strip():
+        print(line, flush=True)
+
+
 # What a clone must not have in common with its sibling, and the command that shows it.
 WHO = {
     "a machine-id": "cat /etc/machine-id",
@@ -54,7 +59,7 @@ class Stage:
     results: Path
 
     def play(self, name: str, *, arguments: tuple[str, ...] = (), quiet: bool = False, **variables: Any) -> PlaybookRun:
-        """Run a playbook and show what it printed; a failed one ends the demo."""
+        """Run a playbook and show what it prints, or only of a failed one, which ends the demo."""
         console.print(f"[bold cyan]$ ansible-playbook {name}.yml[/] {' '.join(arguments)}")
         done = run_playbook(
             HERE / f"{name}.yml",
@@ -62,10 +67,11 @@ class Stage:
             variables={"lab": dict(self.lab.ready), "results": str(self.results), **variables},
             arguments=arguments,
             seconds=900,  # a template of emulated processors takes minutes
+            on_line=(lambda line: None) if quiet else show,
         )
-        if done.code or not quiet:
-            print("\n".join(line for line in done.output.splitlines() if line.strip()), flush=True)
         if done.code:
+            for line in done.output.splitlines() if quiet else ():
+                show(line)
             raise DemoFailed(f"{name}.yml failed")
         return done
 

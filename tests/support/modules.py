@@ -9,7 +9,8 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,22 +96,42 @@ def run_playbook(
     seconds: int = 300,
     cwd: Path = ROOT,
     inventory: str = "localhost,",
+    on_line: Callable[[str], None] = lambda line: None,
 ) -> PlaybookRun:
-    """Run ansible-playbook as a user does, with the collection found by its name."""
+    """Run ansible-playbook as a user does, with the collection found by its name.
+
+    ``on_line`` hears each line as it is printed. Raises: TimeoutExpired.
+    """
     command = ["ansible-playbook", "-i", inventory, "-c", "local", str(playbook), *arguments]
     if variables:
         command += ["-e", json.dumps(variables)]
-    done = subprocess.run(
+    lines: list[str] = []
+    with subprocess.Popen(
         command,
         cwd=cwd,
         env={**os.environ, **ansible_environment(), **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        timeout=seconds,
-        check=False,
-    )
-    return PlaybookRun(code=done.returncode, output=done.stdout)
+    ) as process:
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        alarm = threading.Timer(seconds, end)
+        alarm.start()
+        try:
+            for line in process.stdout or ():
+                lines.append(line)
+                on_line(line.rstrip("\n"))
+        finally:
+            alarm.cancel()
+    output = "".join(lines)
+    if late.is_set():
+        raise subprocess.TimeoutExpired(command, seconds, output)
+    return PlaybookRun(code=process.returncode, output=output)
 
 
 def ansible_environment() -> dict[str, str]:
