@@ -55,9 +55,10 @@ def pull_disks(
         )
     keys = {device.importKey: device.key for device in info.deviceUrl}
     lease.HttpNfcLeaseSetManifestChecksumType([vim.KeyValue(key=key, value="sha256") for key in keys.values()])
-    thumbprint = _thumbprint(origin)
+    thumbprint = _thumbprint(origin, ova)
     task = lease.HttpNfcLeasePullFromUrls_Task([_source(item, origin, thumbprint) for item in items])
-    progress(f"the host gets {origin}")
+    # Not where redirections led to: such an address may be signed, and is then a secret.
+    progress(f"the host gets {ova.path}")
     digests = _read_along(ova, items=items, task=task, deadline=deadline, progress=progress)
     ova.finish()
     state = wait_for_tasks(session, {"": task}, deadline=deadline)[""]
@@ -68,7 +69,7 @@ def pull_disks(
         _compare(ova, item.path, digests[item.path], received.get(keys.get(item.deviceId)))
 
 
-def _thumbprint(url: str) -> str:
+def _thumbprint(url: str, ova: Ova) -> str:
     """The SHA-1 of a server's certificate as vSphere writes it, empty without TLS.
 
     A host has no authorities to verify it by. What it gets is verified by its digest afterwards.
@@ -81,7 +82,7 @@ def _thumbprint(url: str) -> str:
     except OSError as error:
         raise OvaInvalid(
             "Cannot see the certificate of the OVA's server",
-            obj=url,
+            obj=ova.path,
             why=str(error),
             next_step="Let this task reach it without a proxy, or set source.transfer to push",
         ) from error
