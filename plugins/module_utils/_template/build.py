@@ -16,6 +16,7 @@ from there. Only one that never held its images is destroyed again at once.
 from __future__ import annotations
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
@@ -49,6 +50,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits
     OthersDid,
     Room,
     Spoken,
+    Told,
     VmShows,
     Waiting,
     frozen,
@@ -109,6 +111,7 @@ class Builder:
         self._to_clone: set[str] = set()
         self._room = Room(_HOSTS_AT_A_TIME)
         self._switch = self._switch_of(())
+        self._told: defaultdict[str, Told] = defaultdict(Told)
         self.milestones: dict[str, dict[str, float]] = {}
 
     @property
@@ -321,7 +324,13 @@ class Builder:
         self, work: Work, phases: tuple[str, ...], awaited: str, seconds: float = 0.0, *, key: bool = False
     ) -> Waiting:
         """The agent's status of one of these phases and its key; the agent's failure is raised."""
-        spoken = Spoken(name=work.name, generation=self._spec.generation, phases=phases, progress=self._progress)
+        spoken = Spoken(
+            name=work.name,
+            generation=self._spec.generation,
+            phases=phases,
+            progress=self._progress,
+            told=self._told[work.moid],
+        )
 
         def find(state: object) -> object:
             said = spoken(state)  # type: ignore[arg-type]

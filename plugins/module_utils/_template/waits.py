@@ -101,15 +101,40 @@ _NEXT_STEPS = {
 }
 
 
+class Told:
+    """What a VM's agent said and was passed on, through all waits of its build."""
+
+    def __init__(self) -> None:
+        self._lines: set[str] = set()
+        # The last word of each boot, in their order.
+        self._seq: dict[str, int] = {}
+
+    def is_news(self, line: str, status: protocol.Status) -> bool:
+        """Whether a line is to be told now: once, and not after a later one."""
+        boot = next(reversed(self._seq), status.boot)
+        if (status.boot != boot and status.boot in self._seq) or status.seq < self._seq.get(status.boot, 0):
+            return False
+        self._seq[status.boot] = status.seq
+        news = line not in self._lines
+        self._lines.add(line)
+        return news
+
+
 class Spoken:
     """Finds an agent's word of one of some phases in a VM's states, and notices when it can no longer come."""
 
     def __init__(
-        self, *, name: str, generation: str, phases: tuple[str, ...], progress: Callable[[str], None] | None = None
+        self,
+        *,
+        name: str,
+        generation: str,
+        phases: tuple[str, ...],
+        progress: Callable[[str], None] | None = None,
+        told: Told | None = None,
     ) -> None:
         self._name, self._generation, self._phases = name, generation, phases
         self._progress = progress
-        self._told = ""
+        self._told = told or Told()
         # A Watch may still show what was before the VM was powered on.
         self._was_on = False
 
@@ -157,10 +182,9 @@ class Spoken:
         )
 
     def _tell(self, status: protocol.Status) -> None:
-        told = f"{status.phase}, {status.reason.message}" if status.reason else status.phase
-        if self._progress and told != self._told:
-            self._progress(f"{self._name}: {told}")
-        self._told = told
+        line = f"{status.phase}, {status.reason.message}" if status.reason else status.phase
+        if self._progress and self._told.is_news(line, status):
+            self._progress(f"{self._name}: {line}")
 
 
 def frozen(name: str, generation: str) -> Callable[[VmState], bool | None]:
