@@ -19,8 +19,9 @@ from tests.support.vsphere import SECONDS, connected
 
 Run = Callable[..., dict[str, Any]]
 ANSIBLE = "VSPHERE.LOCAL\\ansible"
-# What vSphere's documents ask for where the lab need not: a full clone's disks, and exemptions where a cluster has DRS.
-NOT_ASKED_HERE = {"VirtualMachine.Config.AddNewDisk", "Host.Inventory.EditCluster"}
+# What vSphere's documents ask for where the lab need not: a full clone's disks, exemptions where a cluster has DRS, and
+# an OVA that a host gets by itself.
+NOT_ASKED_HERE = {"VirtualMachine.Config.AddNewDisk", "Host.Inventory.EditCluster", "VApp.PullFromUrls"}
 
 
 @pytest.fixture(scope="module")
