@@ -44,6 +44,7 @@ TASKS: Mapping[str, Mapping[str, str]] = {
         f"{_VM}.Config.Memory": "memory_mb",
         f"{_VM}.Config.Resource": "memory_reservation_mb",
         f"{_VM}.Config.DiskExtend": "disk_gb",
+        f"{_VM}.Inventory.Move": "bring back a VM that was moved to another folder",
         "Host.Inventory.EditCluster": "exempt template VMs from DRS and HA; left out without it",
         "Resource.ColdMigrate": "bring back a template VM that was moved to another host",
         "VApp.Import": "import the OVA",

@@ -387,8 +387,11 @@ actions:
   description:
     - What was done, in check mode what would be, a dictionary for each template VM.
     - V(import), V(clone) and V(rebuild) make a VM, V(join) one for a host that is new to the template, V(renew) one
-      of a new generation beside the older one. V(move), V(boot), V(freeze) and V(refreeze) mend one, V(verify) tries
-      one out, and V(park) powers it off.
+      of a new generation beside the older one. V(move), V(boot), V(freeze) and V(refreeze) mend one, V(fetch) brings
+      one back that someone moved to another folder, V(verify) tries one out, and V(park) powers it off.
+    - A host is new to the template while no other VM of it that stands was made or mended since the host is there. So
+      V(join) is also told of a host that joined and lost its VM afterwards, until a new generation is built or another
+      VM is mended. Frozen VMs are not reconfigured for it.
     - V(exempt) has the cluster's DRS leave a VM alone and its HA not restart it, where nothing else is to be done.
     - V(retire) powers off a VM of an older generation that disks depend on, V(leave) removes one whose host left the
       cluster, and V(remove) any other that is not to be.

@@ -36,8 +36,7 @@ class Fault:
         says: words that all have to be in the message.
         leaves: what stays at vCenter that no run can help: a session until it times out, since nobody could end it,
             and the admin's own breach of what others depend on.
-        moved: someone has moved a VM, and there it stays; of a template that is one VM more, since a host's is looked
-            for in the template's folder alone.
+        moved: someone has moved a VM, and there it stays; a template's is brought back.
         renamed: someone has renamed a template's VM, which then goes by its marks.
     """
 
@@ -208,7 +207,7 @@ def fates(operation: str) -> Iterable[Fault]:
             moment=moment,
             code=fate.code,
             says=fate.says,
-            moved=fate.act == "admin-moves",
+            moved=fate.act == "admin-moves" and operation != "build",
             renamed=fate.act == "admin-renames" and operation == "build",
             options={"timeout": 10},
             leaves=("violations",) if fate.act == "template-deleted" else (),

@@ -29,9 +29,6 @@ def all_well(world: World, fault: Fault, before: Look) -> None:
     assert not quiet.get("failed"), quiet["msg"]
     assert not quiet["changed"], quiet["actions"]
     after = world.look()
-    if fault.moved and world.operation == "build":
-        world.drop_moved()
-        after = world.look()
     wanted = {f"renamed-{world.name}" if fault.renamed and name == world.victim else name for name in world.wanted}
     assert set(after.ours) == wanted
     assert after.count == len(after.ours), "there are two of one name"

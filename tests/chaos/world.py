@@ -143,12 +143,6 @@ class World:
             self._acted.clear()
             self.source.built()  # the playbook that is run again begins with the template
 
-    def drop_moved(self) -> None:
-        """The admin removes what was moved."""
-        for vm in self.lab.state()["vms"]:
-            if vm["folder"] == ELSEWHERE and self._is_ours(vm):
-                self._post(f"/vms/{vm['moid']}/destroy")
-
     def _act(self, fault: Fault, over: threading.Event) -> None:
         while fault.act and not over.is_set():
             if self.has_come(fault.moment):

@@ -26,6 +26,7 @@ READS = {
     "RetrieveServiceContent",
     "RetrievePropertiesEx",
     "ContinueRetrievePropertiesEx",
+    "FindAllByUuid",
     "FindByInventoryPath",
     "HasPrivilegeOnEntities",
     "Login",

@@ -127,7 +127,7 @@ def freeze_template(
             host=host,
             phase=marks_of.PRIMED,
             bios_uuid=marks_of.bios_uuid(
-                vcenter=session.instance_uuid, template=name, host=host, generation=spec.generation
+                vcenter=session.instance_uuid, folder=where.path, template=name, host=host, generation=spec.generation
             ),
             spec=spec.canonical(),
         )

@@ -148,6 +148,12 @@ class Actions:
         move = self._session.managed("VirtualMachine", moid).RelocateVM_Task
         yield from _done(lambda: move(spec=spec), what=what, obj=name)
 
+    def bring_back(self, moid: str, name: str, *, folder: str) -> Waiting:
+        """Into a folder, by its managed object id, from whichever it is in."""
+        move = self._session.managed("Folder", folder).MoveIntoFolder_Task
+        vm = self._session.managed("VirtualMachine", moid)
+        yield from _done(lambda: move([vm]), what="Cannot bring the template VM back into its folder", obj=name)
+
     def destroy(self, moid: str, name: str, *, power: str) -> Waiting:
         """Power off and delete; a VM that someone has removed is gone as wanted."""
         what = "Cannot destroy the template VM"

@@ -40,7 +40,8 @@ class TemplateVm:
     says why the host that it is on is out of service. ``directory`` reads
     ``[datastore] folder``, ``datastores`` are managed object ids. ``priming`` is
     True while the guest's order is to fetch images, hence while a registry
-    login may be in its memory. ``freeze_order`` names the boot that was told to
+    login may be in its memory. ``astray`` is True where someone moved it out of
+    the template's folder. ``freeze_order`` names the boot that was told to
     freeze. ``status`` is the agent's last word about this generation; None when
     there is none or it cannot be read.
     """
@@ -57,6 +58,7 @@ class TemplateVm:
     directory: str = ""
     datastores: tuple[str, ...] = ()
     priming: bool = False
+    astray: bool = False
     published_key: str = ""
     freeze_order: str = ""
     status: protocol.Status | None = field(default=None, repr=False)

@@ -34,6 +34,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.loadi
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     CLONE,
+    FETCH,
     FREEZE,
     IMPORT,
     MOVE,
@@ -151,7 +152,7 @@ class Builder:
             self._room.leave(step.key)
             yield OthersDid(find=lambda: not self._to_clone)
             yield self._room.enter(step.key)
-        if step.action != VERIFY:
+        if step.action not in (FETCH, VERIFY):
             if step.action != FREEZE:
                 yield from self._boot(work)
             work = yield from self._freeze(work)
@@ -166,7 +167,7 @@ class Builder:
         self._progress(f"{vm.name}: removed")
 
     def _obtain(self, step: Step) -> Waiting:
-        """The step's VM, holding the images; powered off, but for FREEZE."""
+        """The step's VM, holding the images, in the template's folder; powered off, but for FREEZE, FETCH, VERIFY."""
         if step.makes == IMPORT:
             return (yield from self._make_first(step))
         if step.makes == CLONE:
@@ -185,6 +186,9 @@ class Builder:
         yield self._room.enter(step.key)
         marks = replace(vm.marks, cluster=self._site.cluster, hosts=self._site.hosts)
         work = Work(moid=vm.moid, name=vm.name, host=step.host, marks=marks)
+        if step.brings_back:
+            yield from self._actions.bring_back(vm.moid, vm.name, folder=self._site.folder.moid)
+            self._progress(f"{vm.name}: brought back")
         if step.action in (REFREEZE, MOVE):
             yield from self._actions.switch_off(vm)
         if step.action == MOVE:
@@ -373,6 +377,7 @@ class Builder:
             phase=phase,
             bios_uuid=marks_of.bios_uuid(
                 vcenter=self._session.instance_uuid,
+                folder=self._site.folder.path,
                 template=self._spec.name,
                 host=host.moid,
                 generation=self._spec.generation,

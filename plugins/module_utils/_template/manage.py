@@ -57,6 +57,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.surve
     read_again,
     resolve,
     survey,
+    with_strays,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_folder
@@ -113,7 +114,12 @@ def prepare(session: Session, request: Request, sources: Sources) -> Job:
         job = Job(request=request, seen=seen, plan=plan_parked(name=request.name, hosts=seen.hosts, vms=seen.vms))
     else:
         wanted = resolve(session, request, sources=sources, seen=seen)
-        job = Job(request=request, seen=seen, plan=_plan_present(wanted, seen, {}), wanted=wanted)
+        plan = _plan_present(wanted, seen, {})
+        if missing := [step.host for step in plan.work if step.missing]:
+            folder = seen.folder.path if seen.folder else request.folder
+            seen = with_strays(session, seen, missing, spec=wanted.spec, folder=folder, sequence=plan.sequence)
+            plan = _plan_present(wanted, seen, {})
+        job = Job(request=request, seen=seen, plan=plan, wanted=wanted)
         job = replace(job, wanted=_check(job, wanted))
     if job.plan.doomed and not job.plan.errors:
         found = find_dependents(session, job.plan.doomed)
@@ -210,7 +216,7 @@ def outcome(job: Job, done: Done | None = None) -> dict[str, Any]:
 
 
 def _outline(seen: Survey) -> set[tuple[Any, ...]]:
-    return {(vm.moid, vm.host, vm.power, vm.frozen, vm.marks.phase, vm.marks.generation) for vm in seen.vms}
+    return {(vm.moid, vm.host, vm.power, vm.frozen, vm.marks.phase, vm.marks.generation, vm.astray) for vm in seen.vms}
 
 
 def _plan_present(wanted: Wanted | None, seen: Survey, dependents: Mapping[str, tuple[str, ...]]) -> Plan:

@@ -135,9 +135,13 @@ def sequence_of(extra_config: Mapping[str, str]) -> int:
     return int(text) if text.isdigit() else 0
 
 
-def bios_uuid(*, vcenter: str, template: str, host: str, generation: str, sequence: int = 1) -> str:
-    """The biosUuid chosen for a template VM, so that it can be found wherever it was moved."""
-    return str(uuid.uuid5(_NAMESPACE, f"{vcenter}/template/{template}/{host}/{generation}/{sequence}"))
+def bios_uuid(*, vcenter: str, folder: str, template: str, host: str, generation: str, sequence: int = 1) -> str:
+    """The biosUuid chosen for a template VM, so that it can be found wherever it was moved.
+
+    Its folder's path is in it, which tells two templates of one name apart.
+    """
+    path = folder.strip("/")
+    return str(uuid.uuid5(_NAMESPACE, f"{vcenter}/template/folder:{path}/{template}/{host}/{generation}/{sequence}"))
 
 
 def spec_document(marks: Marks) -> dict[str, Any]:

@@ -9,7 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import EXEMPT, IMPORT, MOVE, Step
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
+    EXEMPT,
+    FETCH,
+    IMPORT,
+    MOVE,
+    Step,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 
 _VM = "VirtualMachine"
@@ -31,7 +37,7 @@ def needed(steps: Iterable[Step], spec: TemplateSpec, *, pull: bool = False) -> 
     """What vSphere's documents ask for the work of these steps; with ``pull`` hosts get the OVA by themselves."""
     work = tuple(steps)
     making = [step for step in work if step.makes or step.trial]
-    changing = [step for step in work if not step.aside and step.action != EXEMPT]
+    changing = [step for step in work if not step.aside and step.action not in (EXEMPT, FETCH)]
     importing = any(step.makes == IMPORT for step in work)
     folder: list[str] = []
     if changing:
@@ -43,6 +49,8 @@ def needed(steps: Iterable[Step], spec: TemplateSpec, *, pull: bool = False) -> 
         folder += [f"{_VM}.Config.AddRemoveDevice", f"{_VM}.Config.Annotation"]
     if importing:
         folder += _of_spec(spec)
+    if any(step.brings_back for step in work):
+        folder.append(f"{_VM}.Inventory.Move")
     if any(step.destroys or step.aside for step in work):
         folder += REMOVAL
     pool = ["Resource.AssignVMToPool"] if making else []

@@ -15,10 +15,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, ForeignVm, InUse
-from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, ON, Host, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import moved_images
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.fit import (
+    changed_options,
+    is_of,
+    key_stands,
+    serves,
+    worth,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 
 IMPORT = "import"  # make the VM from the source, and put the images in
@@ -27,6 +33,7 @@ JOIN = "join"  # the same for a host that the template did not know
 RENEW = "renew"  # the same beside the VM of an older generation, which serves until all hosts have the new one
 REBUILD = "rebuild"  # destroy a VM that never held its images, then one of the two
 MOVE = "move"  # back to the host that it is for, then boot and freeze
+FETCH = "fetch"  # it is frozen as wanted, in another folder: back into the template's
 BOOT = "boot"  # it is off: power on, freeze
 FREEZE = "freeze"  # it runs: freeze
 REFREEZE = "refreeze"  # it runs or is frozen in a state of no use: power cycle, freeze
@@ -40,6 +47,7 @@ KEEP = "keep"  # it is retired, and disks depend on it still
 SKIP = "skip"  # its host is out of service: nothing can be done there now
 UNCHANGED = "unchanged"
 _FREE = "no disk depends on it any more"
+_ASTRAY = "someone moved it to another folder"
 _IDLE = (UNCHANGED, KEEP, SKIP)
 _ASIDE = (RETIRE, LEAVE, REMOVE, KEEP)
 
@@ -79,6 +87,16 @@ class Step:
     def works(self) -> bool:
         """Whether it changes something."""
         return self.action not in _IDLE
+
+    @property
+    def missing(self) -> bool:
+        """Whether the host has no VM of what is wanted, so that one is made."""
+        return bool(self.makes) and self.action != REBUILD
+
+    @property
+    def brings_back(self) -> bool:
+        """Whether its VM comes back into the template's folder first."""
+        return self.vm is not None and self.vm.astray and not self.makes and not self.aside
 
     @property
     def destroys(self) -> TemplateVm | None:
@@ -137,7 +155,7 @@ def plan_present(
         cluster: the target's managed object id, where it is a cluster.
     """
     ordered = sorted(hosts, key=lambda host: (host.name, host.moid))
-    mine = sorted((vm for vm in vms if vm.marks.template == spec.name), key=lambda vm: (-_worth(vm, spec), vm.moid))
+    mine = sorted((vm for vm in vms if vm.marks.template == spec.name), key=lambda vm: (-worth(vm, spec), vm.moid))
     clones = {moid: tuple(sorted(names)) for moid, names in (dependents or {}).items()}
     homes = {host.moid for host in ordered}
     taken = frozenset(vm.name for vm in mine)
@@ -152,8 +170,8 @@ def plan_present(
             steps.append(Step(action=SKIP, host=host, name=base, reason=host.trouble, vm=here[0] if here else None))
             continue
         name = f"{base}~{sequence}" if base in taken else base
-        own = next((vm for vm in here if _is_of(vm, spec)), None)
-        before = [vm for vm in here if _serves(vm) and not _is_of(vm, spec)]
+        own = next((vm for vm in here if is_of(vm, spec)), None)
+        before = [vm for vm in here if serves(vm) and not is_of(vm, spec)]
         step = _decide(spec=spec, host=host, name=name, vm=own, before=before[0] if before else None)
         if step.action == CLONE and known and host.moid not in known:
             step = replace(step, action=JOIN, via=CLONE, reason="the host is new to the template")
@@ -217,34 +235,10 @@ def vm_name(template: str, host: Host) -> str:
     return f"{template}@{host.label}"
 
 
-def is_sound(vm: TemplateVm, spec: TemplateSpec) -> bool:
-    """Whether clones can be made from it as it stands."""
-    return (
-        vm.frozen
-        and vm.host == vm.marks.host
-        and vm.marks.generation == spec.generation
-        and vm.marks.phase == marks_of.FROZEN
-        and _key_stands(vm)
-        and _spoken(vm)
-    )
-
-
-def _is_of(vm: TemplateVm, spec: TemplateSpec) -> bool:
-    """Whether a VM is, or can become, what is wanted."""
-    if vm.retired or vm.trial or vm.marks.generation != spec.generation:
-        return False
-    return vm.marks.phase != marks_of.FROZEN or _spoken(vm)
-
-
-def _serves(vm: TemplateVm) -> bool:
-    """Whether it has been cloned from, and would be, were it frozen."""
-    return vm.marks.phase == marks_of.FROZEN
-
-
 def _sequence(mine: Sequence[TemplateVm], spec: TemplateSpec) -> int:
     """That of the wanted generation where it stands already and none is newer, else a new one."""
-    own = [vm.marks.sequence for vm in mine if _is_of(vm, spec)]
-    others = [vm.marks.sequence for vm in mine if not _is_of(vm, spec)]
+    own = [vm.marks.sequence for vm in mine if is_of(vm, spec)]
+    others = [vm.marks.sequence for vm in mine if not is_of(vm, spec)]
     return max(own) if own and max(own) >= max(others, default=0) else max([0, *own, *others]) + 1
 
 
@@ -253,7 +247,15 @@ def _decide(*, spec: TemplateSpec, host: Host, name: str, vm: TemplateVm | None,
         return Step(action=RENEW, host=host, name=name, reason=_outdated(before, spec), vm=before, via=CLONE)
     if vm is None:
         return Step(action=CLONE, host=host, name=name, reason="the host has no template VM")
+    step = _mend(host, vm)
+    if not vm.astray:
+        return step
+    if step.action == UNCHANGED:
+        return replace(step, action=FETCH, reason=_ASTRAY)
+    return replace(step, reason=f"{step.reason}; {_ASTRAY}")
 
+
+def _mend(host: Host, vm: TemplateVm) -> Step:
     def step(action: str, reason: str) -> Step:
         return Step(action=action, host=host, name=vm.name, reason=reason, vm=vm)
 
@@ -277,7 +279,7 @@ def _decide(*, spec: TemplateSpec, host: Host, name: str, vm: TemplateVm | None,
         return step(FREEZE, "it runs unfrozen")
     if vm.marks.phase != marks_of.FROZEN:
         return step(REFREEZE, "it froze before its key was recorded")
-    if not _key_stands(vm):
+    if not key_stands(vm):
         return step(REFREEZE, "its sealing key is not the recorded one")
     return step(UNCHANGED, "it is frozen and as wanted")
 
@@ -305,12 +307,12 @@ def _put_aside(host: Host, vm: TemplateVm, spec: TemplateSpec, clones: tuple[str
     needed = clones[:3] + (("...",) if len(clones) > 3 else ())
     if vm.retired:
         action, reason = (KEEP, "disks depend on it: " + ", ".join(needed)) if clones else (REMOVE, _FREE)
-    elif not _serves(vm):
+    elif not serves(vm):
         action = REMOVE
         reason = "a run was interrupted" if vm.trial else "its build was interrupted, and another one is wanted"
     else:
         action = RETIRE if clones else REMOVE
-        reason = "a second template VM of this host" if _is_of(vm, spec) else f"{after.name} takes over"
+        reason = "a second template VM of this host" if is_of(vm, spec) else f"{after.name} takes over"
         reason += "; disks depend on it: " + ", ".join(needed) if clones else ""
     return Step(
         action=action,
@@ -318,7 +320,7 @@ def _put_aside(host: Host, vm: TemplateVm, spec: TemplateSpec, clones: tuple[str
         name=vm.name,
         reason=reason,
         vm=vm,
-        after_switch=_serves(vm) and not _is_of(vm, spec),
+        after_switch=serves(vm) and not is_of(vm, spec),
         clones=clones,
     )
 
@@ -349,9 +351,9 @@ def _with_donor(steps: list[Step]) -> list[Step]:
 
 def _taken(steps: Iterable[Step], foreign: frozenset[str]) -> Iterable[BonnevilleError]:
     for step in steps:
-        if step.makes and step.name in foreign:
+        if (step.makes or step.brings_back) and step.name in foreign:
             yield ForeignVm(
-                "Cannot make the template VM",
+                f"Cannot {'make' if step.makes else 'bring back'} the template VM",
                 obj=step.name,
                 why="the template folder holds a VM of that name that is not ours",
                 next_step="Rename or move that VM, or use another template name or folder",
@@ -372,29 +374,3 @@ def _in_use(steps: Iterable[Step], dependents: Mapping[str, Sequence[str]], temp
                 next_step=f"Remove them first, or leave template '{template}' as it is and use another name",
                 details={"vm": vm.name, "dependents": names},
             )
-
-
-def changed_options(vm: TemplateVm, spec: TemplateSpec) -> list[str]:
-    """The names of the options in which a VM's recorded spec differs."""
-    before, after = marks_of.spec_document(vm.marks), spec.document()
-    return sorted(key for key in {*before, *after} if before.get(key) != after.get(key)) or ["unknown"]
-
-
-def _key_stands(vm: TemplateVm) -> bool:
-    """What a guest published may be lost, as after a restart of vCenter; then its mark is believed."""
-    return bool(vm.marks.key) and vm.published_key in ("", vm.marks.key)
-
-
-def _spoken(vm: TemplateVm) -> bool:
-    low, high = vm.marks.speaks
-    return low <= protocol.SPEAKS[1] and protocol.SPEAKS[0] <= high
-
-
-def _worth(vm: TemplateVm, spec: TemplateSpec) -> int:
-    """Which of two template VMs of one host is kept."""
-    return (
-        8 * is_sound(vm, spec)
-        + 4 * (vm.marks.generation == spec.generation)
-        + 2 * (vm.marks.phase == marks_of.FROZEN)
-        + (vm.marks.phase == marks_of.PRIMED)
-    )

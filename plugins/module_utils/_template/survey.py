@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption, TemplateUnusable
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.settings import Settings
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import (
     OFF,
     Host,
@@ -37,6 +38,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.invent
     read_vms,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import (
+    find_by_uuid,
     find_compute,
     find_datacenter,
     find_datastore,
@@ -190,8 +192,42 @@ def read_again(session: Session, seen: Survey, folder: Folder) -> Survey:
     """What stands after the work: one scoped read, the places known."""
     scope = read_scope(session, folders=[folder], hosts=seen.facts, recursive=False)
     vms, foreign = template_vms(scope)
+    here = {vm.moid for vm in vms}
+    vms += _astray(session, [vm.moid for vm in seen.vms if vm.astray and vm.moid not in here], facts=seen.facts)
     hosts = tuple(replace(host, trouble=scope.hosts[host.moid].trouble) for host in seen.hosts)
     return replace(seen, folder=folder, vms=vms, foreign=foreign, hosts=hosts)
+
+
+def with_strays(
+    session: Session, seen: Survey, missing: Iterable[Host], *, spec: TemplateSpec, folder: str, sequence: int
+) -> Survey:
+    """What stands, with those template VMs of these hosts that someone moved to another folder.
+
+    Each host costs a call, side by side, and what is found one more. ``folder`` is the template's path.
+    """
+    uuids = [
+        marks_of.bios_uuid(
+            vcenter=session.instance_uuid,
+            folder=folder,
+            template=spec.name,
+            host=host.moid,
+            generation=spec.generation,
+            sequence=sequence,
+        )
+        for host in missing
+    ]
+    moids = [moid for found in find_by_uuid(session, uuids).values() for moid in found]
+    strays = _astray(session, moids, facts=seen.facts)
+    return replace(seen, vms=(*seen.vms, *(vm for vm in strays if vm.marks.template == spec.name)))
+
+
+def _astray(session: Session, moids: Iterable[str], *, facts: Mapping[str, HostFacts]) -> tuple[TemplateVm, ...]:
+    """Of these VMs outside of the folder, those with genuine template marks."""
+    found = [
+        as_template_vm(vm, host_name=facts[vm.host].name if vm.host in facts else vm.host)
+        for vm in read_vms(session, moids).values()
+    ]
+    return tuple(replace(vm, astray=True) for vm in found if vm)
 
 
 def resolve(session: Session, request: Request, *, sources: Sources, seen: Survey) -> Wanted:

@@ -14,6 +14,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import p
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, SUSPENDED, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import moved_images
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.fit import changed_options
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     EXEMPT,
     KEEP,
@@ -24,7 +25,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan 
     SKIP,
     UNCHANGED,
     Step,
-    changed_options,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 

@@ -41,7 +41,9 @@ def vm(number: int, *, spec: TemplateSpec = SPEC, marks: dict[str, Any] | None =
         generation=spec.generation,
         host=where.moid,
         phase=marks_of.FROZEN,
-        bios_uuid=marks_of.bios_uuid(vcenter="vc", template=spec.name, host=where.moid, generation=spec.generation),
+        bios_uuid=marks_of.bios_uuid(
+            vcenter="vc", folder="f", template=spec.name, host=where.moid, generation=spec.generation
+        ),
         spec=spec.canonical(),
         key="a2V5",
         agent="0.1.0",

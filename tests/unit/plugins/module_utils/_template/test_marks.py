@@ -35,9 +35,9 @@ def test_damaged_marks_never_raise(damage: dict[str, str]) -> None:
 
 
 def test_the_uuid_differs_by_all_that_it_is_made_of() -> None:
-    base = {"vcenter": "v", "template": "t", "host": "h", "generation": "g"}
+    base = {"vcenter": "v", "folder": "f", "template": "t", "host": "h", "generation": "g"}
     found = {marks_of.bios_uuid(**{**base, key: "x"}) for key in base} | {marks_of.bios_uuid(**base)}
-    assert len(found) == 5
+    assert len(found) == 6
 
 
 def test_images_are_read_with_their_digests() -> None:

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import Host, TemplateVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.fit import is_sound
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
-    is_sound,
     plan_absent,
     plan_parked,
     plan_present,
@@ -51,6 +51,26 @@ def test_each_state_has_its_own_action(standing: TemplateVm, action: str, words:
     assert [step.action for step in plan.steps] == [action]
     assert words in plan.steps[0].reason
     assert not plan.errors
+
+
+@pytest.mark.parametrize(
+    ("standing", "action", "words"),
+    [
+        (vm(1), "fetch", "another folder"),
+        (vm(1, power="poweredOff", frozen=False, status=None), "boot", "powered off; someone moved it"),
+        (vm(1, frozen=False), "freeze", "unfrozen; someone moved it"),
+        (vm(1, host="host-2", host_name="esx2.example.com"), "move", "esx2.example.com; someone moved it"),
+        (vm(1, marks={"phase": "importing"}), "rebuild", "before the images were in; someone moved it"),
+    ],
+)
+def test_one_in_another_folder_comes_back_first(standing: TemplateVm, action: str, words: str) -> None:
+    astray = replace(standing, astray=True)
+    (step,) = plan_present(spec=SPEC, hosts=[host(1)], vms=[astray]).steps
+    assert (step.action, step.name) == (action, standing.name)
+    assert words in step.reason
+    assert step.brings_back != (action == "rebuild")
+    (error,) = plan_present(spec=SPEC, hosts=[host(1)], vms=[astray], foreign=[standing.name]).errors
+    assert standing.name in error.message
 
 
 def test_an_empty_site_imports_once_and_clones_the_rest() -> None:
