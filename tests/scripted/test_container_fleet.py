@@ -500,6 +500,18 @@ def test_a_volume_survives_an_update_a_rollback_and_a_removal(scripted_lab: Lab,
     assert not fleet(WITH_VOLUME, state="absent", remove_volumes=True)["changed"]
 
 
+def test_a_volume_without_a_name_is_warned_of_and_changes_no_plan(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    text = f"services: {{web: {{image: {WEB}, volumes: [/cache], deploy: {{replicas: 2}}}}}}"
+    planned, made, again = fleet(text, check=True), fleet(text), fleet(text)
+    for one in (planned, made, again):
+        (warning,) = one["warnings"]
+        assert "compose.yaml:1: the volume at '/cache' of service 'web' has no name" in str(warning)
+    assert made["plan_sha256"] == planned["plan_sha256"] and "warnings" not in made["plan"]
+    assert not again["changed"] and again["summary"] == "= 2 unchanged"
+    assert not [volume for volume in scripted_lab.state()["volumes"] if name in volume]
+    assert not fleet(text, state="absent").get("warnings")
+
+
 def test_another_name_of_a_volume_is_another_disk_and_the_old_one_is_kept(
     scripted_lab: Lab, session: Session, fleet: Fleet, name: str
 ) -> None:

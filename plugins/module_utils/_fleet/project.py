@@ -111,7 +111,7 @@ class Project:
     ``volumes`` are all that the files name, mounted by a service or not.
     ``places`` are the ``folder``, ``datastore`` and ``resource_pool`` that the
     files name for it, by these names. ``warnings`` name every key that is
-    ignored because the user said so.
+    ignored because the user said so, and every volume that has no name.
     """
 
     name: str

@@ -59,7 +59,7 @@ def close(name: str, known: Iterable[str]) -> str:
 
 
 class Problems:
-    """Errors as they are found, and warnings for keys that the user allowed to be ignored."""
+    """Errors as they are found, and warnings, such as of keys that the user allowed to be ignored."""
 
     def __init__(self, ignored: Collection[str] = ()) -> None:
         self.errors: list[BonnevilleError] = []
@@ -75,9 +75,13 @@ class Problems:
         """A key cannot be honoured: an error, or a warning where the user listed it or what it is part of."""
         parts = ignorable(key, owner).split(".")
         if any(".".join(parts[:count]) in self._ignored for count in range(1, len(parts) + 1)):
-            self.warnings.append(f"{mark}: {key} of {owner} '{name}' is ignored, as ignore_unsupported says: {why}.")
+            self.warn(mark, f"{key} of {owner} '{name}' is ignored, as ignore_unsupported says: {why}.")
         else:
             self.add(unsupported(key, owner, name, mark, why, next_step))
+
+    def warn(self, mark: Mark | None, words: str) -> None:
+        """Keep what the user should know although it is no error: whole sentences, before which the place is put."""
+        self.warnings.append(f"{mark}: {words}" if mark else words)
 
     def settle(self, what: str) -> None:
         """Raise what was found: a single error as it is, more as Several."""

@@ -109,6 +109,12 @@ class _Reader:
             self._bind(entry, target, mark, read_only=read_only)
         elif not entry.get("source"):
             self._volumes.append(target)
+            # Compose hands such a volume on to the container that replaces its own; a VM takes it along.
+            self._problems.warn(
+                mark,
+                f"the volume at '{target}' of service '{self._name}' has no name, so what is on it is lost with the VM "
+                "when the container is replaced. Name it to keep that.",
+            )
         elif entry["source"] in self._known:
             self._named.append(str(entry["source"]))
             details = entry.get("volume")

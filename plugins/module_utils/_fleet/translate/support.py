@@ -307,7 +307,9 @@ SERVICE: Mapping[str, Key] = {
     "links": _no(_ALONE, "Leave it out: containers of the fleet find each other by service name"),
     "external_links": _no(_ALONE, "Use the other container's address"),
     # Its files
-    "volumes": _yes("volumes: disks for named ones, the VM's own disk for anonymous ones, files for binds, and tmpfs"),
+    "volumes": _yes(
+        "volumes: disks for named ones, for anonymous ones the VM's own disk and a warning, files for binds, and tmpfs"
+    ),
     "volumes.type": _only(
         ("volume", "bind", "tmpfs"), "volume, bind or tmpfs", "a VM of its own has neither", "Use volume, bind or tmpfs"
     ),

@@ -289,6 +289,29 @@ def test_profiles(profiles: list[str], variables: dict[str, str], names: list[st
     assert set(found.idle) == {"always", "one", "two"} - set(names)
 
 
+def test_each_volume_without_a_name_is_said_to_go_with_its_vm() -> None:
+    found = load(
+        "services:\n"
+        "  db:\n"
+        "    image: a\n"
+        "    volumes:\n"
+        "      - /var/lib/db\n"
+        "      - data:/data\n"
+        "      - {type: volume, target: /cache}\n"
+        "      - {type: tmpfs, target: /run}\n"
+        "  many: {image: a, volumes: [/many], deploy: {replicas: 3}}\n"
+        "  idle: {image: a, volumes: [/idle], profiles: [off]}\n"
+        "volumes: {data: }\n"
+    )
+    told = "has no name, so what is on it is lost with the VM when the container is replaced. Name it to keep that."
+    assert found.warnings == (
+        f"compose.yaml:5: the volume at '/var/lib/db' of service 'db' {told}",
+        f"compose.yaml:7: the volume at '/cache' of service 'db' {told}",
+        f"compose.yaml:9: the volume at '/many' of service 'many' {told}",
+    )
+    assert outline("services: {db: {image: a, volumes: [/var/lib/db]}}").warnings == ()
+
+
 def test_volumes() -> None:
     found = load(
         "services: {web: {image: a, volumes: ['data:/d', 'big:/b', 'old:/o', 'named:/n']}}\n"
