@@ -52,6 +52,10 @@ class BonnevilleError(Exception):
         head = f"{head}: {self.why}" if self.why else head
         return f"{head}. {self.next_step}." if self.next_step else f"{head}."
 
+    def add(self, words: str) -> None:
+        """Say more of the cause, as a part of its sentence."""
+        self.why = (f"{self.why}; {words}" if self.why else words).rstrip(".")
+
 
 class Several(BonnevilleError):
     """More than one failure of one run; each keeps its own words."""

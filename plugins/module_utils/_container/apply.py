@@ -347,7 +347,7 @@ class _Run:
             if error:
                 name = doomed[moid].action.identity.name
                 self.done.vms[name] = moid
-                _add(self.done.errors[name], f"and its VM could not be removed: {error.message}")
+                self.done.errors[name].add(f"and its VM could not be removed: {error.message}")
 
     def _start_again(self, failed: Iterable[Build]) -> None:
         """The one that had to make room runs again when the new one failed."""
@@ -363,7 +363,7 @@ class _Run:
                 if error
                 else "so the old one was started again"
             )
-            _add(self.done.errors[old[moid].action.identity.name], words)
+            self.done.errors[old[moid].action.identity.name].add(words)
 
     def _stop_new(self) -> None:
         """A new container that is to be stopped was made, not started; its VM goes off."""
@@ -388,13 +388,9 @@ class _Run:
             error = self.done.errors[logs[path].action.identity.name]
             error.details["output"] = list(text.lines)
             if text.lines:
-                _add(error, "its last output: " + " | ".join(text.lines[-3:]))
+                error.add("its last output: " + " | ".join(text.lines[-3:]))
 
     def _note(self, outcome: Mapping[str, BonnevilleError | None], names: Mapping[str, str]) -> None:
         for moid, error in outcome.items():
             if error:
                 self.done.errors.setdefault(names[moid], error)
-
-
-def _add(error: BonnevilleError, words: str) -> None:
-    error.why = f"{error.why}; {words}".rstrip(".")

@@ -185,12 +185,12 @@ class ServiceRun:
             steady_seconds=how.monitor, seconds=self._common.manner.timeout,
         )  # fmt: skip
         for name, error in own.items():
-            _add(causes[name], f"and the old one did not stay well while a failed update was taken back: {error.why}")
+            causes[name].add(f"and the old one did not stay well while a failed update was taken back: {error.why}")
         whole = "is" if not errors and not own else "is not all"
         for error in causes.values():
-            _add(error, f"so service '{self._service.name}' {whole} back to what ran before")
+            error.add(f"so service '{self._service.name}' {whole} back to what ran before")
         for name, error in errors.items():
-            _add(error, "while a failed update was taken back")
+            error.add("while a failed update was taken back")
             outcome.done.errors.setdefault(name, error)
         outcome.undone |= (undone | causes.keys()) - errors.keys()
         self._stand_still(outcome.undone)
@@ -211,7 +211,7 @@ class ServiceRun:
         if rest:
             words += f", not yet {', '.join(rest)}"
         for error in causes.values():
-            _add(error, words)
+            error.add(words)
         outcome.undone |= {*rest, *causes}
         self._stand_still(set(rest))
 
@@ -256,7 +256,3 @@ def _merge(into: Done, done: Done) -> None:
 
 def _in_words(errors: Mapping[str, BonnevilleError]) -> str:
     return "; ".join(f"{name}: {errors[name].why}" for name in sorted(errors))
-
-
-def _add(error: BonnevilleError, words: str) -> None:
-    error.why = f"{error.why}; {words}".rstrip(".")
