@@ -371,7 +371,7 @@ options:
         choices: [bind, tmpfs, volume]
         default: volume
       read_only:
-        description: Whether the mount is read-only. A bind mount has to be.
+        description: Whether the mount is read-only. A bind mount has to be, and a volume cannot be.
         type: bool
       tmpfs_size:
         description: Size of a tmpfs.

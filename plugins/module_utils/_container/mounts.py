@@ -26,6 +26,12 @@ _PATHS = ("/", "./", "../", "~")
 _READ_ONLY = frozenset({"ro", "readonly"})
 # They tune how a host's directory is shared; a file that is copied in has neither.
 _HARMLESS = frozenset({"z", "Z", "cached", "delegated", "consistent", "private", "rprivate"})
+# What a mount has beside its target, by its kind; a volume without a name has nothing else.
+_TAKES: Mapping[str, frozenset[str]] = {
+    "tmpfs": frozenset({"read_only", "tmpfs_size", "tmpfs_mode"}),
+    "bind": frozenset({"source", "read_only"}),
+    "volume": frozenset({"source", "read_only", "no_copy"}),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,6 +139,7 @@ def _mount(
     kind = entry.get("type") or "volume"
     target = _target(f"{option}.target", text(f"{option}.target", entry.get("target")))
     source = entry.get("source")
+    _check_takes(option, entry, kind)
     if kind == "tmpfs":
         flags = []
         if entry.get("tmpfs_size") is not None:
@@ -157,6 +164,16 @@ def _mount(
             anonymous.append(target)
     else:
         raise invalid(f"{option}.type", kind, "there is no such type here", "Use tmpfs, bind or volume")
+
+
+def _check_takes(option: str, entry: Mapping[str, Any], kind: str) -> None:
+    """Refuse what would be ignored."""
+    unnamed = kind == "volume" and not entry.get("source")
+    taken = frozenset() if unnamed else _TAKES.get(kind, frozenset(entry))
+    for key in sorted(entry.keys() - taken - {"type", "target"}):
+        if entry[key]:
+            whose = "a volume without a name" if unnamed else f"a mount of type {kind}"
+            raise invalid(f"{option}.{key}", entry[key], f"{whose} has no such thing", "Leave it out")
 
 
 def _bind(option: str, entry: str, *, source: str, target: str, read_only: bool) -> Bind:

@@ -103,12 +103,18 @@ class _Reader:
 
     def _volume(self, entry: Tree, mark: Mark) -> None:
         target, read_only = str(entry["target"]), bool(entry.get("read_only"))
+        details = entry.get("volume")
+        nocopy = isinstance(details, Tree) and bool(details.get("nocopy"))
         if entry["type"] == "tmpfs":
             self._in_memory(entry, target, mark)
         elif entry["type"] == "bind":
             self._bind(entry, target, mark, read_only=read_only)
         elif not entry.get("source"):
             self._volumes.append(target)
+            for key, asked in (("read_only", read_only), ("volume.nocopy", nocopy)):
+                if asked:
+                    why = f"the volume at '{target}' has no name"
+                    self._wrong(f"volumes.{key}", mark, why, "Name it, or leave that out")
             # Compose hands such a volume on to the container that replaces its own; a VM takes it along.
             self._problems.warn(
                 mark,
@@ -117,9 +123,7 @@ class _Reader:
             )
         elif entry["source"] in self._known:
             self._named.append(str(entry["source"]))
-            details = entry.get("volume")
-            asked = {"ro": read_only, "nocopy": isinstance(details, Tree) and bool(details.get("nocopy"))}
-            modes = ",".join(mode for mode, on in asked.items() if on)
+            modes = ",".join(mode for mode, on in {"ro": read_only, "nocopy": nocopy}.items() if on)
             self._volumes.append(f"{entry['source']}:{target}" + (f":{modes}" if modes else ""))
         else:
             self._wrong(

@@ -49,6 +49,11 @@ def test_every_way_to_write_one(options: dict[str, Any], expected: str) -> None:
         ({"volumes": ["data:/data", "more:/data"]}, "two mounts"),
         ({"volumes": ["data:/data", "/data"]}, "two mounts"),
         ({"mounts": [{"type": "bind", "source": "data", "target": "/data"}]}, "no path"),
+        ({"mounts": [{"target": "/data", "read_only": True}]}, r"read_only 'True': a volume without a name"),
+        ({"mounts": [{"target": "/data", "no_copy": True}]}, r"no_copy 'True': a volume without a name"),
+        ({"mounts": [{"source": "data", "target": "/data", "tmpfs_size": "1m"}]}, "a mount of type volume has no"),
+        ({"mounts": [{"type": "tmpfs", "target": "/data", "source": "data"}]}, "a mount of type tmpfs has no"),
+        ({"mounts": [{"type": "bind", "source": "/f", "target": "/f", "tmpfs_mode": "1777"}]}, "of type bind has no"),
     ],
 )
 def test_what_cannot_be_meant(options: dict[str, Any], words: str) -> None:

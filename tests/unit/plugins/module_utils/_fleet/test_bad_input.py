@@ -60,6 +60,12 @@ _OF_A_SERVICE = [
     ("volumes: ['v:/v', /v/]\nvolumes: {v: }", "volumes", "something is mounted at '/v' already, in line 4."),
     ("volumes: [data]", "volumes", "the target 'data' is no"),
     ("volumes: ['v:/v:rx']", "volumes", "'rx' of 'v:/v:rx' is no"),
+    ("volumes: [{type: volume, target: /v, read_only: true}]", "volumes.read_only", "the volume at '/v' has no name."),
+    (
+        "volumes: [{type: volume, target: /v, volume: {nocopy: true}}]",
+        "volumes.volume.nocopy",
+        "the volume at '/v' has no name.",
+    ),
     ("extra_hosts: [a]", "extra_hosts", "'a' has no address"),
     ("mac_address: 02:42:ac:11:65:43", "mac_address", ""),
     (
