@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.support.lab import ROOT, Lab, running_lab
-from tests.support.modules import ansible_environment
+from tests.support.modules import ansible_environment, run_module
 from tests.support.vsphere import connected, freeze_template
 
 pytestmark = pytest.mark.timeout(900)  # whole playbooks, each in processes of its own
@@ -54,8 +55,9 @@ def lab() -> Iterator[Lab]:
 def cleared(lab: Lab) -> Iterator[None]:
     """Each test begins with a vCenter without containers."""
     yield
-    for name in sorted(containers(lab)):
-        lab.control("POST", f"/vms/{name}/destroy")
+    for vm in lab.state()["vms"]:
+        if vm["extra_config"].get("bonneville.kind") == "container":
+            lab.control("POST", f"/vms/{vm['moid']}/destroy")
 
 
 @pytest.fixture
@@ -98,6 +100,22 @@ def containers(lab: Lab) -> set[str]:
     return {vm["name"] for vm in lab.state()["vms"] if vm["extra_config"].get("bonneville.kind") == "container"}
 
 
+def stand(lab: Lab, directory: Path, folder: str, *, owner: str, service: str = "web") -> None:
+    """A fleet of one container, called as its folder is, that a repository made some time ago."""
+    name = folder.rpartition("/")[2]
+    (directory / "compose.yaml").write_text(f"services: {{{service}: {{image: registry.example.com/shop/web:1.4}}}}\n")
+    options = {"project_src": str(directory), "name": name, "folder": folder, "owner": owner, "template": "photon"}
+    made = run_module("container_fleet", options, environment=lab.environment)
+    assert not made.get("failed"), made["msg"]
+
+
+def vms(lab: Lab) -> set[str]:
+    """The containers' VMs by their paths."""
+    found = lab.state()["vms"]
+    ours = [vm for vm in found if vm["extra_config"].get("bonneville.kind") == "container"]
+    return {f"{vm['folder']}/{vm['name']}" for vm in ours}
+
+
 SHOP = {"shop-web-0", "shop-web-1", "shop-worker", "shop-migrate", "shop-db", "shop-cache"}
 EDGE = {"edge-proxy", "edge-app-0", "edge-app-1", "edge-app-2"}
 
@@ -134,6 +152,45 @@ def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, l
     assert containers(lab) == set()
 
 
+def test_prune_takes_this_repositorys_fleets_alone_when_asked_and_no_more_than_expected(
+    project: Path, play: Play, lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    repository = project / "project"
+    ours = yaml.safe_load((repository / "inventory" / "group_vars" / "all.yml").read_text())["container_fleet_owner"]
+    others = "git.example.com/others/fleets"
+    for folder, owner, service in (
+        ("bonneville-containers/edge", ours, "web"),
+        ("bonneville-containers/gone", ours, "web"),
+        ("bonneville-containers/teams/past", ours, "web"),
+        ("bonneville-containers/b/gone", others, "app"),  # it is called as one of ours is
+        ("bonneville-containers/theirs", others, "web"),
+        ("bonneville-containers/nobodys", "", "web"),
+    ):
+        stand(lab, tmp_path_factory.mktemp("stood"), folder, owner=owner, service=service)
+    everything = vms(lab)
+    assert len(everything) == 6
+    look = repository / "playbooks" / "look.yml"
+    look.write_text("- import_playbook: bonneville.vsphere.prune_fleets\n")
+
+    told = play("look")
+    assert told.status == "successful" and "No longer described: gone, past" in told.output, told.output
+    assert vms(lab) == everything, "fleets went although nobody asked for that"
+
+    refused = play("prune")
+    assert (refused.status, refused.code) == ("failed", 2), refused.output
+    assert "2 fleets would be removed, fleets_max_prune is 1: gone, past. Nothing was removed." in refused.output
+    mistyped = str(repository / "mistyped")
+    nowhere = play("prune", {"fleets_max_prune": 9, "fleets_directory": mistyped})
+    assert nowhere.status == "failed", nowhere.output
+    assert f"Cannot tell which fleets are described: '{mistyped}' is not a directory" in nowhere.output
+    assert vms(lab) == everything, "fleets went since nobody could tell that they are described"
+
+    pruned = play("prune", {"fleets_max_prune": 2})
+    assert pruned.status == "successful", pruned.output
+    left = everything - {"bonneville-containers/gone/gone-web", "bonneville-containers/teams/past/past-web"}
+    assert vms(lab) == left
+
+
 def test_drift_fails_a_plan_only_where_that_is_asked_for(project: Path, play: Play, lab: Lab) -> None:
     repository = project / "project"
     shutil.rmtree(repository / "fleets" / "shop")
@@ -166,6 +223,13 @@ def test_a_bad_fleet_does_not_stop_the_others(project: Path, play: Play, lab: La
     answers = {"fleet": "shop", "container_fleet_prune": "false", "container_fleet_max_prune": "5"}
     again = play("deploy_one", answers)
     assert "changed=0" in again.output.replace("\x1b[0m", ""), again.output
+
+
+def test_a_directory_of_fleets_that_is_not_there_is_no_success(project: Path, play: Play) -> None:
+    mistyped = str(project / "project" / "mistyped")
+    done = play("deploy", {"fleets_directory": mistyped})
+    assert (done.status, done.code) == ("failed", 2), done.output
+    assert f"Cannot tell which fleets are described: '{mistyped}' is not a directory" in done.output, done.output
 
 
 def test_a_cancelled_job_leaves_no_session_and_the_next_one_ends_it(project: Path, play: Play, lab: Lab) -> None:
