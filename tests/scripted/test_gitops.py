@@ -183,6 +183,10 @@ def test_prune_takes_this_repositorys_fleets_alone_when_asked_and_no_more_than_e
     nowhere = play("prune", {"fleets_max_prune": 9, "fleets_directory": mistyped})
     assert nowhere.status == "failed", nowhere.output
     assert f"Cannot tell which fleets are described: '{mistyped}' is not a directory" in nowhere.output
+    empty = tmp_path_factory.mktemp("checkout")
+    nothing = play("prune", {"fleets_max_prune": 9, "fleets_directory": str(empty)})
+    assert nothing.status == "failed", nothing.output
+    assert f"No fleet is described below {empty}, so that all of them would be removed." in nothing.output
     assert vms(lab) == everything, "fleets went since nobody could tell that they are described"
 
     pruned = play("prune", {"fleets_max_prune": 2})
