@@ -25,11 +25,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import b
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import ON, Host, TemplateVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import (
-    Hardware,
-    extra,
-    settle,
-)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import Hardware, extra, settle
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.loading import ArchiveDisks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
