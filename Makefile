@@ -38,8 +38,9 @@ test: setup ## the quick gates and every test: pure, over real SOAP, end to end 
 	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
 	@$(PYTEST) -n 2 -m quick tests/chaos
 	@echo "== end to end with real Docker guests"
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) -m "not long" tests/e2e
 	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
+	@echo "== NOT RUN here: a deploy with real guests that is killed at 17 more moments: make chaos"
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity", or what CI has by GATES=ci
 	@$(BIN)/python -m tests.gates $(GATES)
@@ -70,14 +71,15 @@ test-vm: setup-python $(LAB) setup-qemu ## only the tests on virtual machines: m
 	@$(PYTEST) -s --timeout 1800 tests/vm
 
 e2e: setup ## only the end-to-end tests with real Docker guests
-	@$(PYTEST) tests/e2e
+	@$(PYTEST) -m "not long" tests/e2e
 
 lab: setup $(if $(filter vm,$(GUESTS)),setup-qemu) ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|vm|scripted)
 	@$(BIN)/python -m tests.support.playground --guests $(or $(GUESTS),docker)
 
 # Nothing but time is shared by its cases, so each process takes what comes next.
-chaos: setup-python $(LAB) ## strike every operation with every fault at many moments, and plans with thousands of inventories
+chaos: setup ## strike every operation with every fault at many moments, and plans with thousands of inventories
 	@$(PYTEST) -n 2 tests/chaos
+	@$(PYTEST) -m long tests/e2e
 	@$(PYTEST) -n 2 --hypothesis-profile thorough $(wildcard tests/unit/plugins/module_utils/*/test_plan_properties.py)
 
 bench: setup-bench ## measure this collection beside its peer and a bare script, in minutes

@@ -118,6 +118,8 @@ class Contest:
         ]
         command += ["-e", json.dumps(variables), *arguments]
         took = run(command, environment=self._environment(bin), lab=self.lab, scratch=self.scratch)
+        if not took.modules:
+            raise ContestantFailed(f"{playbook}: no module's process told what it took")
         if any(int(number) > 0 for number in re.findall(r"changed=(\d+)", took.output)) != changed:
             raise ContestantFailed(
                 f"{playbook} was {'not ' if changed else ''}to change something:\n{took.output[-4000:]}"

@@ -1,8 +1,11 @@
-"""In a module's process: write down at its end what it took. Other Pythons that find this do nothing."""
+"""In a module's process: write down at its end what it took. Other Pythons that find this do nothing.
+
+A module is a file of Ansible's, or comes through a pipe to a Python that has no arguments.
+"""
 
 import sys
 
-if any("AnsiballZ_" in word for word in sys.orig_argv):
+if len(sys.orig_argv) == 1 or any("AnsiballZ_" in word for word in sys.orig_argv):
     import atexit
     import os
     import resource

@@ -258,8 +258,11 @@ def undisturbed(
     return found, calls
 
 
-# How far a run is when it is killed: parts of the calls that it makes undisturbed. Scripted guests see many more.
-@pytest.mark.parametrize("part", [round(one, 2) for one in random.Random(3).sample([n / 100 for n in range(5, 95)], 3)])
+# How far a run is when it is killed: parts of the calls that it makes undisturbed.
+MOMENTS = random.Random(3).sample([number / 100 for number in range(5, 95)], 20)
+
+
+@pytest.mark.parametrize("part", [*MOMENTS[:3], *(pytest.param(one, marks=pytest.mark.long) for one in MOMENTS[3:])])
 def test_killed_in_a_deploy_that_the_next_run_finishes(
     fleet: Fleet, undisturbed: tuple[dict[str, Any], int], part: float
 ) -> None:
