@@ -19,21 +19,22 @@ func dockerGuests(ctx context.Context, s *settings, r *ready) (in *inside, err e
 		return nil, err
 	}
 	progress := os.Stderr
-	in = &inside{}
+	made := &inside{}
 	var ends []func() error
-	in.end = func() error {
+	made.end = func() error {
 		var errs []error
 		for i := len(ends) - 1; i >= 0; i-- {
 			errs = append(errs, ends[i]())
 		}
 		return errors.Join(errs...)
 	}
+	// Not by the result: it is nil where this ends early.
 	defer func() {
 		if err != nil {
-			if in.kind != nil {
-				err = errors.Join(err, in.kind.Close())
+			if made.kind != nil {
+				err = errors.Join(err, made.kind.Close())
 			}
-			err = errors.Join(err, in.end())
+			err = errors.Join(err, made.end())
 		}
 	}()
 
@@ -51,9 +52,9 @@ func dockerGuests(ctx context.Context, s *settings, r *ready) (in *inside, err e
 	if err != nil {
 		return nil, err
 	}
-	in.kind = kind
+	made.kind = kind
 	var close func() error
-	in.extra, close, err = serveImages(ctx, s, r, cache, kind)
+	made.extra, close, err = serveImages(ctx, s, r, cache, kind)
 	ends = append(ends, close)
-	return in, err
+	return made, err
 }
