@@ -143,6 +143,13 @@ def good(result: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
+def failed(result: dict[str, Any], code: str) -> dict[str, Any]:
+    """A failure of this kind, which says what was about to be done to what."""
+    assert result.get("failed"), "it did not fail"
+    assert result["error_code"] == code, result["msg"]
+    return result
+
+
 def actions(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What was done, and to which VM."""
     return [(one["action"], one["name"]) for one in result["actions"]]

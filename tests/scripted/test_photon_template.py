@@ -22,12 +22,12 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk im
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
 
-from tests.scripted.template_support import IMAGE, READS, Template, actions, good, import_vm, make_folder
+from tests.scripted.template_support import IMAGE, READS, Template, actions, failed, good, import_vm, make_folder
 from tests.support.archives import save_image, save_layout
 from tests.support.containers import clone_containers
 from tests.support.lab import Lab, running_lab
 from tests.support.modules import run_module
-from tests.support.vsphere import SECONDS, Site
+from tests.support.vsphere import SECONDS
 
 _numbers = itertools.count()
 
@@ -43,13 +43,6 @@ def template(scripted_lab: Lab) -> Iterator[Template]:
     state = scripted_lab.state()
     assert state["sessions"] <= before
     assert (state["leases"], state["violations"]) == (0, [])
-
-
-def failed(result: dict[str, Any], code: str) -> dict[str, Any]:
-    """A failure of this kind, which says what was about to be done to what."""
-    assert result.get("failed"), "it did not fail"
-    assert result["error_code"] == code, result["msg"]
-    return result
 
 
 # Made ---------------------------------------------------------------------------
@@ -644,43 +637,6 @@ def test_force_removes_the_containers_first_and_no_container_of_another_owner(
 
 def test_force_is_for_absent_alone(template: Template) -> None:
     assert "absent" in failed(template.run(force=True), "invalid_option")["msg"]
-
-
-def test_a_template_is_kept_while_anybodys_disk_hangs_on_it(template: Template, session: Session) -> None:
-    frozen = template.as_frozen(template.built())
-    source = frozen.vms[template.hosts[0]]
-    hardware = read_hardware(session, [source])[source]
-    site = Site.of(session, template.lab)
-    name = f"admins-{template.name}"
-    disk = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
-    parent = hardware.disks[0].device.backing
-    task = session.managed("VirtualMachine", source).InstantClone_Task(
-        vim.vm.InstantCloneSpec(
-            name=name,
-            location=vim.vm.RelocateSpec(
-                folder=session.managed("Folder", _root(session, site)),
-                deviceChange=[_log_elsewhere(hardware.serial_ports[0], f"[{site.datastore.name}] {name}/console.log")],
-            ),
-        )
-    )
-    state = wait_for_tasks(session, {"clone": task}, deadline=Deadline(SECONDS))["clone"]
-    assert state.ok, state.fault
-    assert isinstance(parent, disk)
-    for options in ({}, {"force": True}):
-        refused = failed(template.absent(**options), "in_use")
-        assert name in refused["msg"]
-    assert len(template.vms()) == 3
-    good(template.absent(hosts=[template.hosts[1]]))
-    template.control(name, "destroy")
-
-
-def _root(session: Session, site: Site) -> str:
-    return str(session.managed("Datacenter", site.datacenter.moid).vmFolder._moId)
-
-
-def _log_elsewhere(port: Any, path: str) -> Any:
-    port.backing = vim.vm.device.VirtualSerialPort.FileBackingInfo(fileName=path)
-    return vim.vm.device.VirtualDeviceSpec(operation="edit", device=port)
 
 
 # Refused, and nothing changed -------------------------------------------------------

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import read_hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import find_hosts
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
 
-from tests.scripted.template_support import Template, actions, good, make_folder
+from tests.scripted.template_support import Template, actions, failed, good, make_folder
 from tests.support.containers import clone_containers
 from tests.support.lab import running_lab
 from tests.support.vsphere import SECONDS, Site, connected
@@ -27,6 +30,12 @@ def template() -> Iterator[Template]:
         good(one.absent(force=True))
         state = lab.state()
         assert (state["sessions"], state["violations"], state["orphan_files"]) == (0, [], [])
+
+
+@pytest.fixture
+def session(template: Template) -> Iterator[Session]:
+    with connected(template.lab) as session:
+        yield session
 
 
 def move(template: Template, moid: str) -> None:
@@ -89,3 +98,40 @@ def test_a_generation_is_tried_out_on_every_host_and_a_container_keeps_the_older
     assert container in refused["msg"]
     template.control(container, "destroy")
     assert [action for action, _ in actions(template.built(memory_mb=2048))] == ["remove"]
+
+
+def test_a_template_is_kept_while_anybodys_disk_hangs_on_it(template: Template, session: Session) -> None:
+    frozen = template.as_frozen(template.built())
+    source = frozen.vms[template.hosts[0]]
+    hardware = read_hardware(session, [source])[source]
+    site = Site.of(session, template.lab)
+    name = f"admins-{template.name}"
+    disk = vim.vm.device.VirtualDisk.FlatVer2BackingInfo
+    parent = hardware.disks[0].device.backing
+    task = session.managed("VirtualMachine", source).InstantClone_Task(
+        vim.vm.InstantCloneSpec(
+            name=name,
+            location=vim.vm.RelocateSpec(
+                folder=session.managed("Folder", _root(session, site)),
+                deviceChange=[_log_elsewhere(hardware.serial_ports[0], f"[{site.datastore.name}] {name}/console.log")],
+            ),
+        )
+    )
+    state = wait_for_tasks(session, {"clone": task}, deadline=Deadline(SECONDS))["clone"]
+    assert state.ok, state.fault
+    assert isinstance(parent, disk)
+    for options in ({}, {"force": True}):
+        refused = failed(template.absent(**options), "in_use")
+        assert name in refused["msg"]
+    assert len(template.vms()) == HOSTS
+    good(template.absent(hosts=[template.hosts[1]]))
+    template.control(name, "destroy")
+
+
+def _root(session: Session, site: Site) -> str:
+    return str(session.managed("Datacenter", site.datacenter.moid).vmFolder._moId)
+
+
+def _log_elsewhere(port: Any, path: str) -> Any:
+    port.backing = vim.vm.device.VirtualSerialPort.FileBackingInfo(fileName=path)
+    return vim.vm.device.VirtualDeviceSpec(operation="edit", device=port)
