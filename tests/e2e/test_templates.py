@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,8 @@ import requests
 
 from tests.e2e.conftest import Run, template_options
 from tests.support.archives import layout_of
-from tests.support.lab import Lab
+from tests.support.lab import Lab, running_lab
+from tests.support.modules import run_module
 from tests.support.searching import forms, guest_processes, in_files, in_memory
 
 SMALL = "small"
@@ -164,6 +166,29 @@ def test_a_tag_that_was_moved_makes_another_generation_beside_the_one_that_serve
     collected = small(**options)
     assert [one["action"] for one in collected["actions"]] == ["remove"]
     assert collected["template"]["retired"] == []
+
+
+@pytest.mark.long
+def test_a_tag_that_was_moved_makes_another_generation_on_eight_hosts() -> None:
+    with running_lab(guests="docker", hosts=8) as lab:
+
+        def template(**changes: Any) -> dict[str, Any]:
+            options = {**lab.connection, **template_options(lab), "images": [image], **changes}
+            result = run_module("photon_template", options, environment=lab.environment)
+            assert not result.get("failed"), result["msg"]
+            return result
+
+        image = moved_to(lab, lab.ready["images"]["job"])
+        (old,) = template()["template"]["images"]
+        moved_to(lab, lab.ready["images"]["web"])
+        moved = template()
+        assert Counter(one["action"] for one in moved["actions"]) == {"renew": 8, "remove": 8}
+        digests = [vm.get("digests") for vm in moved["diff"]["before"]["template_vms"].values()]
+        assert digests == [{image: old["digest"]}] * 8
+        assert moved["template"]["images"][0]["digest"] != old["digest"]
+        assert not template()["changed"]
+        template(state="absent")
+        assert not lab.vms()
 
 
 def test_a_registry_with_a_login_and_a_certificate_of_the_sites_own(small: Run, docker_lab: Lab) -> None:
