@@ -40,7 +40,7 @@ test: setup ## the quick gates and every test: pure, over real SOAP, end to end 
 	@echo "== end to end with real Docker guests"
 	@$(PYTEST) -m "not long" tests/e2e
 	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
-	@echo "== NOT RUN here: a deploy with real guests that is killed at 17 more moments: make chaos"
+	@echo "== NOT RUN here: what tests/e2e marks as long, templates on eight hosts and deploys killed at 17 more moments: make chaos"
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity", or what CI has by GATES=ci
 	@$(BIN)/python -m tests.gates $(GATES)
