@@ -149,7 +149,7 @@ def _costs(samples: Samples) -> str:
                 _seconds(cpu + ping if cpu is not None and ping is not None else None),
                 f"**{_seconds(samples.middle(lab, MODULE, cell, 'cpu'))}**",
                 *(_seconds(samples.middle(lab, peer, cell, "cpu")) for peer in (LOOP, HOSTS)),
-                f"**{_count(samples.middle(lab, MODULE, cell, 'module_rss_mb'))}**",
+                _bold(_count(samples.middle(lab, MODULE, cell, "module_rss_mb"))),
                 _count(max((one for one in memory if one is not None), default=None)),
             ]
             rows.append(f"| {lab} | {cell} | " + " | ".join(values) + " |")
@@ -283,6 +283,10 @@ def _seconds(value: float | None) -> str:
 
 def _times_of(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} ×" if value < 10 else f"{value:.0f} ×"
+
+
+def _bold(text: str) -> str:
+    return f"**{text}**" if text else ""
 
 
 def _count(value: float | None) -> str:
