@@ -16,11 +16,13 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova im
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.ova_import import ImportPlace, import_ova
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
-from tests.support.lab import Lab
+from tests.support.lab import Lab, running_lab
 from tests.support.modules import run_module
 from tests.support.vsphere import SECONDS, FrozenTemplate, Site, connected
 
 IMAGE = "registry.example/web:1"
+# As many hosts as a wide template has.
+WIDE = 8
 # What a run may call that changes nothing.
 READS = {
     "RetrieveServiceContent",
@@ -135,6 +137,15 @@ class Template:
     def control(self, vm: str, operation: str, body: Any = None) -> None:
         """What an admin does to a VM, or what befalls it."""
         self.lab.control("POST", f"/vms/{vm}/{operation}", body)
+
+
+@contextmanager
+def wide_template() -> Iterator[Template]:
+    """A template that is not there yet, and a lab of its own with eight hosts for it."""
+    with running_lab(guests="scripted", hosts=WIDE) as lab:
+        one = Template(lab=lab, name="photon", options={"timeout": 120})
+        make_folder(lab, one.folder)
+        yield one
 
 
 def good(result: dict[str, Any]) -> dict[str, Any]:

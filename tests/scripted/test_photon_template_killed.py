@@ -12,23 +12,19 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 
-from tests.scripted.template_support import Template, good, make_folder
+from tests.scripted.template_support import WIDE, Template, good, wide_template
 from tests.support.containers import clone_containers
 from tests.support.killing import kill_after
-from tests.support.lab import running_lab
 from tests.support.vsphere import connected
 
-HOSTS = 8
 MOMENTS = 15
 
 
 @pytest.fixture
 def template() -> Iterator[Template]:
-    with running_lab(guests="scripted", hosts=HOSTS) as lab:
-        one = Template(lab=lab, name="photon", options={"timeout": 120})
-        make_folder(lab, one.folder)
+    with wide_template() as one:
         yield one
-        state = lab.state()
+        state = one.lab.state()
         assert (state["sessions"], state["leases"], state["violations"]) == (0, 0, [])
 
 
@@ -41,7 +37,7 @@ def test_a_newer_generation_survives_being_killed_at_any_moment(template: Templa
     template.lab.reset_calls()
     template.built(memory_mb=1028)
     calls = sum(template.lab.calls().values())
-    moments = sorted(random.Random(HOSTS * MOMENTS).sample(range(5, calls), MOMENTS))
+    moments = sorted(random.Random(WIDE * MOMENTS).sample(range(5, calls), MOMENTS))
     killed = 0
     for number, moment in enumerate(moments):
         wanted = {"memory_mb": 1032 + 4 * number}

@@ -13,22 +13,17 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk im
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waiting import wait_for_tasks
 
-from tests.scripted.template_support import Template, actions, failed, good, make_folder
+from tests.scripted.template_support import WIDE, Template, actions, failed, good, wide_template
 from tests.support.containers import clone_containers
-from tests.support.lab import running_lab
 from tests.support.vsphere import SECONDS, Site, connected
-
-HOSTS = 8
 
 
 @pytest.fixture
 def template() -> Iterator[Template]:
-    with running_lab(guests="scripted", hosts=HOSTS) as lab:
-        one = Template(lab=lab, name="photon", options={"timeout": 120})
-        make_folder(lab, one.folder)
+    with wide_template() as one:
         yield one
         good(one.absent(force=True))
-        state = lab.state()
+        state = one.lab.state()
         assert (state["sessions"], state["violations"], state["orphan_files"]) == (0, [], [])
 
 
@@ -75,7 +70,7 @@ def test_all_damages_at_once_are_mended_each_by_its_own_action(template: Templat
         template.vm(7): "move",
     }
     after = template.stands()
-    assert len(after) == HOSTS
+    assert len(after) == WIDE
     assert all(frozen for _, frozen in after.values())
     assert template.vms()[template.vm(7)]["host"] == template.hosts[7]
     assert after[template.vm(0)] == before[template.vm(0)]
@@ -88,11 +83,11 @@ def test_a_generation_is_tried_out_on_every_host_and_a_container_keeps_the_older
         (container,) = clone_containers(session, template.lab, frozen, "web", folder="clones")
     template.lab.reset_calls()
     renewed = template.built(memory_mb=2048)
-    assert template.lab.calls()["InstantClone_Task"] == HOSTS
+    assert template.lab.calls()["InstantClone_Task"] == WIDE
     done = [action for action, _ in actions(renewed)]
-    assert (done.count("retire"), done.count("remove")) == (1, HOSTS - 1)
+    assert (done.count("retire"), done.count("remove")) == (1, WIDE - 1)
     assert [one["clones"] for one in renewed["template"]["retired"]] == [[container]]
-    assert len(renewed["template"]["hosts"]) == HOSTS
+    assert len(renewed["template"]["hosts"]) == WIDE
     refused = template.absent()
     assert refused["error_code"] == "in_use"
     assert container in refused["msg"]
@@ -123,7 +118,7 @@ def test_a_template_is_kept_while_anybodys_disk_hangs_on_it(template: Template, 
     for options in ({}, {"force": True}):
         refused = failed(template.absent(**options), "in_use")
         assert name in refused["msg"]
-    assert len(template.vms()) == HOSTS
+    assert len(template.vms()) == WIDE
     good(template.absent(hosts=[template.hosts[1]]))
     template.control(name, "destroy")
 
