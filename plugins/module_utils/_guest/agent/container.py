@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import os
+from dataclasses import dataclass
 from typing import Any
 
 from ..protocol import (
@@ -109,14 +110,32 @@ def read(engine: Engine, container: str, image: ImageStatus) -> ContainerStatus:
     return status_of(found, image)
 
 
-def bridge_address(engine: Engine, container: str) -> str:
-    """The container's address on Docker's bridge; empty while it does not run. Raises Problem."""
+@dataclass(frozen=True)
+class Process:
+    """What runs of a container: its process, as this VM's kernel numbers it, and its address on Docker's bridge."""
+
+    pid: int
+    bridge_address: str
+
+    def ended(self) -> bool:
+        """Whether the kernel says that it ended; the Engine tells so only after it has tidied up behind it."""
+        try:
+            with open(f"/proc/{self.pid}/stat", encoding="utf-8", errors="replace") as file:
+                return file.read().rpartition(")")[2].split()[0] in ("Z", "X")
+        except (FileNotFoundError, ProcessLookupError):
+            return True
+
+
+def process(engine: Engine, container: str) -> Process | None:
+    """The container's process; None while it does not run. Raises Problem."""
     try:
         found = engine.inspect(container) or {}
     except (EngineError, HttpError) as error:
         raise engine_problem(error, "docker_unavailable") from error
+    pid = int((found.get("State") or {}).get("Pid") or 0)
     networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
-    return next((str(address) for one in networks.values() if (address := (one or {}).get("IPAddress"))), "")
+    address = next((str(address) for one in networks.values() if (address := (one or {}).get("IPAddress"))), "")
+    return Process(pid=pid, bridge_address=address) if pid else None
 
 
 def status_of(found: dict[str, Any], image: ImageStatus) -> ContainerStatus:

@@ -123,13 +123,17 @@ class Guest:
             return now
 
     def _found(self) -> None:
-        """Each start may give the container another address on the bridge."""
-        if self._discovery is None:
-            return
+        """Each start gives the container another process, and may give it another address on the bridge."""
         try:
-            self._discovery.at(container=container.bridge_address(self._engine, self.record.container))
+            process = container.process(self._engine, self.record.container)
         except Problem as problem:
             journal(str(problem))
+            return
+        if process is None:
+            return
+        self._reporter.runs(process.ended)
+        if self._discovery:
+            self._discovery.at(container=process.bridge_address)
 
     def _remember(self, now: ContainerStatus, *, ran: bool) -> None:
         reason = container.reason_of(now)

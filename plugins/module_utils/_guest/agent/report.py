@@ -19,6 +19,8 @@ from .shell import journal
 
 _AGAIN = 1.0
 _FIRST_STEPS = 0.1
+# The Engine unmounts and takes addresses back before it tells of an end.
+_END_TOLD = 5.0
 
 
 class Reporter:
@@ -34,6 +36,7 @@ class Reporter:
         self._status = Status(role=role, nonce=nonce, boot=os.urandom(16).hex(), seq=0, time=0.0, phase=phase)
         self._log: Callable[[], LogStatus | None] = lambda: None
         self._refused: Callable[[str], None] = journal
+        self._ended: Callable[[], bool] = lambda: False
         self._changed = threading.Condition()
         self._wanted = 0
         self._sent = 0
@@ -50,6 +53,10 @@ class Reporter:
     def log_from(self, log: Callable[[], LogStatus | None]) -> None:
         """Read the log's size from ``log`` at each publishing; its growth alone is no change."""
         self._log = log
+
+    def runs(self, ended: Callable[[], bool]) -> None:
+        """Ask ``ended`` of the container's process before it is first said to run."""
+        self._ended = ended
 
     def refused_to(self, tell: Callable[[str], None]) -> None:
         """Say by ``tell`` that the host takes no status: guestinfo is then no way to say it."""
@@ -101,6 +108,8 @@ class Reporter:
                 if self._status.phase == "running" and not self._sent_running:
                     # Who starts a process that ends at once is to hear of its end, not that it ran.
                     self._changed.wait_for(lambda: self._closing or self._status.phase != "running", _FIRST_STEPS)
+                    if self._ended():
+                        self._changed.wait_for(self._news(self._wanted), _END_TOLD)
                     self._sent_running = True
                 number = self._wanted
                 self._status = replace(self._status, seq=self._status.seq + 1, time=time.time(), log=self._log())
