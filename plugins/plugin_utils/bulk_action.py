@@ -19,7 +19,7 @@ from typing import Any
 from ansible import constants
 from ansible.utils.display import Display
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import VARIABLE
-from ansible_collections.bonneville.vsphere.plugins.plugin_utils.private_action import PrivateAction
+from ansible_collections.bonneville.vsphere.plugins.plugin_utils.private_action import PrivateAction, more_environment
 from ansible_collections.bonneville.vsphere.plugins.plugin_utils.table import table
 
 # A short task tells nothing on its way; a long one no more often than one reads.
@@ -57,7 +57,6 @@ class BulkAction(PrivateAction):
 @contextmanager
 def _audience(task: Any) -> Iterator[Any]:
     """A pipe, named in the task's environment, and a thread that shows what comes; whether anything was shown."""
-    before = task.environment
     with tempfile.TemporaryDirectory(prefix="bonneville-", dir=constants.DEFAULT_LOCAL_TMP) as folder:
         path = os.path.join(folder, "progress")
         os.mkfifo(path, 0o600)
@@ -65,12 +64,11 @@ def _audience(task: Any) -> Iterator[Any]:
         pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)
         show = _Show(pipe)
         thread = threading.Thread(target=show.run, name="progress", daemon=True)
-        task.environment = [*(before or []), {VARIABLE: path}]
         thread.start()
         try:
-            yield lambda: show.shown
+            with more_environment(task, {VARIABLE: path}):
+                yield lambda: show.shown
         finally:
-            task.environment = before
             os.write(pipe, b"\n")  # an empty line is the end
             thread.join()
             os.close(pipe)

@@ -38,7 +38,7 @@ SHIPPED = (
     r"MANIFEST\.json|FILES\.json|README\.md|LICENSE|CHANGELOG\.rst|CODE_OF_CONDUCT\.md|CONTRIBUTING\.md",
     r"requirements\.txt|bindep\.txt|meta/[a-z-]+\.yml",
     r"changelogs/(config|changelog)\.yaml|changelogs/fragments/[^/]+\.ya?ml",
-    r"plugins/(action|connection|doc_fragments|inventory|modules|plugin_utils)/\w+\.py",
+    r"plugins/(action|connection|doc_fragments|inventory|modules|plugin_utils)/\w+\.py|plugins/plugin_utils/library/\w+\.py",
     r"plugins/module_utils/(\w+/)*\w+\.py",
     r"roles/\w+/(README\.md|(defaults|meta|tasks|vars)/\w+\.yml|files/[\w.-]+|templates/[\w.-]+\.j2)",
     r"playbooks/(\w+/)*[\w-]+\.(yml|md)",

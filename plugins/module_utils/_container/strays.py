@@ -6,10 +6,11 @@
 
 A VM's BIOS UUID is known before the VM exists, so it is found wherever it is;
 but each UUID is a call of its own. Where a container is missing among its
-siblings, all its UUIDs are looked for. Where the last ones are missing, as
-when a service is made or grows, the two ends of that row tell: only if one of
-them stands elsewhere are the others looked for as well. Of a service that is to
-go, the next number after the last one tells whether there are more of them.
+siblings, all its UUIDs are looked for. Where the last ones are missing, as when
+a service grows, the two ends of that row tell, and where all are, as when it is
+made, the first does: only if one of these stands elsewhere are the others looked
+for as well. Of a service that is to go, the next number after the last one tells
+whether there are more of them.
 """
 
 from __future__ import annotations
@@ -44,8 +45,9 @@ def whom_to_look_for(
                 going.append((service, after + 1))
         row = _last_missing(wanted, there)
         first += [one for one in wanted if one.ordinal not in there and one not in row]
-        first += dict.fromkeys((*row[:1], *row[-1:]))
-        then += row[1:-1]
+        ends = tuple(dict.fromkeys((*row[:1], *row[-1:]))) if there else row[:1]
+        first += ends
+        then += [one for one in row if one not in ends]
     for identities in (first, then):
         if identities:
             yield _uuids(identities, vcenter)

@@ -33,6 +33,7 @@ def looked_for(wanted: dict[str, Any], there: list[str], *, rounds: int = 1) -> 
         ({"replicas": 3}, ["0", "1", "2"], []),
         ({"replicas": 3}, ["0", "2"], [{"1"}]),
         ({"replicas": 5}, ["0"], [{"1", "4"}, {"2", "3"}]),
+        ({"replicas": 3}, [], [{"0"}, {"1", "2"}]),
         # One that is to be smaller: a number that is missing among those that go.
         ({"replicas": 1}, ["0", "1", "3"], [{"2"}]),
         # One that is to go: a missing number, and whether there are more than are seen.
