@@ -15,7 +15,7 @@ from ansible import constants
 from ansible.plugins.action import ActionBase
 
 # In a directory of its own, as a role's modules are: it is no module of the collection.
-_INSTALLED = "bonneville_vsphere_installed"
+_INSTALLED = "ansible.legacy.bonneville_vsphere_installed"
 _LIBRARY = Path(__file__).parent / "library"
 _MODULES = Path(__file__).parents[1] / "modules"
 _VARIABLE = "BONNEVILLE_MODULE"

@@ -12,7 +12,7 @@ from tests.support.modules import PlaybookRun, run_playbook
 PLAY = """
 - hosts: localhost
   gather_facts: false
-  collections: [bonneville.vsphere]
+  collections: [bonneville.vsphere, ansible.builtin]
   tasks:
     - {name}:
         {options}
