@@ -17,6 +17,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.reconf
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sdk import vim
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
+from tests.scripted.template_support import good
 from tests.support.containers import clone_containers
 from tests.support.lab import Lab, running_lab
 from tests.support.modules import run_module
@@ -60,11 +61,6 @@ def absent(scripted_lab: Lab, folder: str) -> Run:
         return run_module("container_vm_absent", given, check=check, environment=scripted_lab.environment)
 
     return run
-
-
-def good(result: dict[str, Any]) -> dict[str, Any]:
-    assert not result.get("failed"), result["msg"]
-    return result
 
 
 @contextmanager
