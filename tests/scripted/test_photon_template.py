@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import build
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import read_hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.inventory import read_vms

@@ -10,7 +10,7 @@ import random
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
 
 from tests.scripted.template_support import WIDE, Template, good, wide_template
 from tests.support.containers import clone_containers

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import KEY_BIOS_UUID, KEY_TEMPLATE
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
 from tests.scripted.template_support import READS, Template, actions, good, import_vm, make_folder
@@ -33,7 +33,7 @@ def template(scripted_lab: Lab) -> Iterator[Template]:
 def everywhere(template: Template) -> dict[str, dict[str, Any]]:
     """All VMs of the template, in whatever folder, by moid."""
     vms = template.lab.state()["vms"]
-    return {vm["moid"]: vm for vm in vms if vm["extra_config"].get(marks_of.KEY_TEMPLATE) == template.name}
+    return {vm["moid"]: vm for vm in vms if vm["extra_config"].get(KEY_TEMPLATE) == template.name}
 
 
 def move(template: Template, vm: str) -> None:
@@ -121,7 +121,7 @@ def test_a_vm_with_its_uuid_and_no_marks_is_left_where_it_is(template: Template,
     uuid = template.vms()[template.vm(1)]["bios_uuid"]
     template.control(template.vm(1), "destroy")
     name = f"somebodys-{template.name}"
-    moid = import_vm(session, template.lab, name=name, folder=ELSEWHERE, extra_config={marks_of.KEY_BIOS_UUID: uuid})
+    moid = import_vm(session, template.lab, name=name, folder=ELSEWHERE, extra_config={KEY_BIOS_UUID: uuid})
     before = template.lab.vms()[name]
     assert before["bios_uuid"] == uuid
     assert actions(template.built()) == [("import", template.vm(1))]

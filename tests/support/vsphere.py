@@ -7,14 +7,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import orders, protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import (
     PROPERTIES,
     hardware_from,
     settle,
 )
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Source, TemplateSpec
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import full_clone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.collect import read

@@ -10,14 +10,14 @@ put containers. What is found here is found before anything is changed.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.options import image_name
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec import ContainerSpec
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     AgentUnsupported,
     BonnevilleError,
@@ -33,16 +33,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup
 TEMPLATE_FOLDER = "bonneville-templates"
 """Where template VMs are made and looked for, unless the user names another folder."""
 
-# A template VM's marks, beside those that container VMs have as well.
-KEY_PHASE = "bonneville.phase"
-KEY_SEALING_KEY = "bonneville.key"
-KEY_SPEAKS = "bonneville.speaks"
-KEY_IMAGES = "bonneville.images"
-KEY_SEQUENCE = "bonneville.sequence"
-FROZEN = "frozen"
-# An older generation's VM that is kept for the disks that depend on it; a throw-away clone of a new one.
-RETIRED = "retired"
-_OUT_OF_SERVICE = (RETIRED, "trial")
+_OUT_OF_SERVICE = (template_marks.RETIRED, template_marks.TRIAL)
 # An administrator's hardening setting with which no guest can report anything.
 _SETINFO_DISABLED = "isolation.tools.setinfo.disable"
 
@@ -107,7 +98,7 @@ class Seats:
 
 def template_names(scope: Scope) -> tuple[str, ...]:
     """The names of all templates that were read, for the help in an error."""
-    return tuple(sorted({_mark(vm, marks_of.KEY_TEMPLATE) for vm in scope.vms if _is_template(vm)}))
+    return tuple(sorted({marks.template for _, marks in _marked(scope)}))
 
 
 def all_seats(scope: Scope, templates: Iterable[str]) -> dict[str, Seats]:
@@ -128,23 +119,21 @@ def all_seats(scope: Scope, templates: Iterable[str]) -> dict[str, Seats]:
 
 def retired(scope: Scope) -> frozenset[str]:
     """The template VMs whose place a newer generation has taken, by moid."""
-    return frozenset(vm.moid for vm in scope.vms if _is_template(vm) and _mark(vm, KEY_PHASE) == RETIRED)
+    return frozenset(vm.moid for vm, marks in _marked(scope) if marks.phase == template_marks.RETIRED)
 
 
 def seats(scope: Scope, template: str) -> Seats:
     """Judge every VM of a template."""
     usable: list[Seat] = []
     troubles: list[BonnevilleError] = []
-    for vm in sorted(scope.vms, key=lambda one: (one.name, one.moid)):
-        if not _is_template(vm) or _mark(vm, marks_of.KEY_TEMPLATE) != template:
+    for vm, marks in sorted(_marked(scope), key=lambda one: (one[0].name, one[0].moid)):
+        if marks.template != template or marks.phase in _OUT_OF_SERVICE:
             continue
-        if _mark(vm, KEY_PHASE) in _OUT_OF_SERVICE:
-            continue
-        trouble = _trouble(vm, scope)
+        trouble = _trouble(vm, marks, scope)
         if trouble:
             troubles.append(trouble)
         else:
-            usable.append(_seat(vm, scope))
+            usable.append(_seat(vm, marks, scope))
     return Seats(template=template, usable=_in_service(usable), troubles=tuple(troubles))
 
 
@@ -218,18 +207,18 @@ def check_image(name: str, spec: ContainerSpec, places: Seats) -> None:
     )
 
 
-def _trouble(vm: VmFacts, scope: Scope) -> BonnevilleError | None:
+def _trouble(vm: VmFacts, marks: Marks, scope: Scope) -> BonnevilleError | None:
     host = scope.hosts.get(vm.host)
     if host is None or not host.in_service:
         why = f"its host {scope.host_name(vm.host)} is out of service"
         return _unusable(vm, why + _because(host.trouble if host else ""))
     if vm.power != ON:
         return _unusable(vm, f"it is {vm.power}")
-    if not vm.frozen or _mark(vm, KEY_PHASE) != FROZEN:
+    if not vm.frozen or marks.phase != template_marks.FROZEN:
         return _unusable(vm, "it runs and is not frozen" if not vm.frozen else "its preparation was interrupted")
     if vm.extra_config.get(_SETINFO_DISABLED, "").upper() == "TRUE":
         return _unusable(vm, f"{_SETINFO_DISABLED} is TRUE, so its guests could report nothing")
-    low, high = _range(_mark(vm, KEY_SPEAKS))
+    low, high = marks.speaks
     if not (low <= protocol.SPEAKS[1] and protocol.SPEAKS[0] <= high):
         spoken = f"{protocol.SPEAKS[0]} to {protocol.SPEAKS[1]}"
         return AgentUnsupported(
@@ -239,10 +228,10 @@ def _trouble(vm: VmFacts, scope: Scope) -> BonnevilleError | None:
         )
     try:
         published = vm.extra_config.get(protocol.KEY_KEY, "")
-        sealing.verify_key(recorded=_mark(vm, KEY_SEALING_KEY), published=published, obj=vm.name)
+        sealing.verify_key(recorded=marks.key, published=published, obj=vm.name)
     except SealBroken as error:
         return error
-    return None if _mark(vm, KEY_SEALING_KEY) else _unusable(vm, "no sealing key is recorded for it")
+    return None if marks.key else _unusable(vm, "no sealing key is recorded for it")
 
 
 def _unusable(vm: VmFacts, why: str) -> TemplateUnusable:
@@ -253,57 +242,35 @@ def _because(trouble: str) -> str:
     return f": {trouble}" if trouble else ""
 
 
-def _seat(vm: VmFacts, scope: Scope) -> Seat:
+def _seat(vm: VmFacts, marks: Marks, scope: Scope) -> Seat:
     host = scope.hosts[vm.host]
     return Seat(
         moid=vm.moid,
         name=vm.name,
-        template=_mark(vm, marks_of.KEY_TEMPLATE),
+        template=marks.template,
         host=vm.host,
         host_name=host.name,
         compute=host.compute,
         host_free_mb=host.memory_free_mb,
         instance_uuid=vm.instance_uuid,
-        key=_mark(vm, KEY_SEALING_KEY),
+        key=marks.key,
         cpus=vm.cpus,
         memory_mb=vm.memory_mb,
         reservation_mb=vm.memory_reservation_mb,
         datastores=vm.datastores,
         vmx_path=vm.vmx_path,
-        images=_images(_mark(vm, KEY_IMAGES)),
-        sequence=int(number) if (number := _mark(vm, KEY_SEQUENCE)).isdigit() else 0,
+        # By each name as the engine reads it.
+        images={image_name("images", image.name): image.id for image in marks.images if image.name},
+        sequence=marks.sequence,
     )
 
 
-def _is_template(vm: VmFacts) -> bool:
-    """Genuine template marks: of our schema, and with the VM's own BIOS UUID in them."""
-    return (
-        _mark(vm, marks_of.KEY_SCHEMA) == marks_of.SCHEMA
-        and _mark(vm, marks_of.KEY_KIND) == marks_of.TEMPLATE_KIND
-        and marks_of.are_its_own(vm.extra_config, bios_uuid=vm.bios_uuid)
-    )
-
-
-def _mark(vm: VmFacts, key: str) -> str:
-    return vm.extra_config.get(key, "")
-
-
-def _range(text: str) -> tuple[int, int]:
-    low, _unused, high = text.partition("-")
-    return (int(low), int(high)) if low.isdigit() and high.isdigit() else (0, 0)
-
-
-def _images(text: str) -> dict[str, str]:
-    """Ids by names, each name as the engine reads it."""
-    try:
-        items = json.loads(text or "[]")
-    except ValueError:
-        return {}
-    return {
-        image_name("images", item["name"]): str(item.get("id", ""))
-        for item in (items if isinstance(items, list) else [])
-        if isinstance(item, dict) and isinstance(item.get("name"), str) and item["name"]
-    }
+def _marked(scope: Scope) -> Iterator[tuple[VmFacts, Marks]]:
+    """The template VMs of a scope with their marks."""
+    for vm in scope.vms:
+        marks = template_marks.decode(vm.extra_config, bios_uuid=vm.bios_uuid)
+        if marks:
+            yield vm, marks
 
 
 def _mib(amount: int) -> int:

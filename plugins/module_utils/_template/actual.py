@@ -13,9 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import orders, protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Marks
 
 ON = "poweredOn"
 OFF = "poweredOff"

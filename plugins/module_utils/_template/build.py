@@ -20,14 +20,14 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import bundle, orders, protocol, sealing
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import ON, Host, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import Hardware, extra, settle
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.loading import ArchiveDisks
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     CLONE,
     FETCH,

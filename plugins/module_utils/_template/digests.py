@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 

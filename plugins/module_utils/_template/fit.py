@@ -6,8 +6,8 @@
 
 from __future__ import annotations
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import TemplateSpec
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.dependents import find_dependents, names
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.desired import Request

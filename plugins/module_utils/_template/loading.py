@@ -16,9 +16,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.orders import Archive as OrderedArchive
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.archive import Content

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError, ForeignVm, InUse
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, ON, Host, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import moved_images
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.fit import (

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import OFF, SUSPENDED, TemplateVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import moved_images
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.fit import changed_options

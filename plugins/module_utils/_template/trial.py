@@ -16,17 +16,17 @@ import secrets
 import uuid
 from collections.abc import Mapping
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     GuestFailed,
     GuestSilent,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol, sealing
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actions import Actions
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import ON
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.hardware import Hardware
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.waits import VmShows, Waiting
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import CloneRequest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import read_status, vm_from
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as template_marks
 
 from tests.unit.plugins.module_utils._container.tables import NONCE, VCENTER, applied, spec, status
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import Host, TemplateVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image, Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import (
     RETIRE,
     Plan,

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Image
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import pinned
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image
 
 from tests.unit.plugins.module_utils._template.tables import SPEC, vm
 

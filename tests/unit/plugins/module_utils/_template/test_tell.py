@@ -3,10 +3,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Image
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import GuestFailed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template import tell
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.digests import pinned
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.permits import needed
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.plan import plan_absent, plan_present
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.spec import Archive, Source

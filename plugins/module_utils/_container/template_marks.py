@@ -17,24 +17,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-SCHEMA = "1"
-KIND = "template"
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import (
+    KEY_BIOS_UUID,
+    KEY_KIND,
+    KEY_SCHEMA,
+    KEY_TEMPLATE,
+    PREFIX,
+    SCHEMA,
+    TEMPLATE_KIND,
+    are_its_own,
+)
 
-KEY_SCHEMA = "bonneville.schema"
-KEY_KIND = "bonneville.kind"
-KEY_BIOS_UUID = "bonneville.bios_uuid"
-KEY_TEMPLATE = "bonneville.template"
-KEY_GENERATION = "bonneville.generation"
-KEY_HOST = "bonneville.host"
-KEY_PHASE = "bonneville.phase"
-KEY_SEALING_KEY = "bonneville.key"
-KEY_AGENT = "bonneville.agent"
-KEY_SPEAKS = "bonneville.speaks"
-KEY_IMAGES = "bonneville.images"
-KEY_SPEC = "bonneville.spec"
-KEY_SEQUENCE = "bonneville.sequence"
-KEY_CLUSTER = "bonneville.cluster"
-KEY_HOSTS = "bonneville.hosts"
+_GENERATION = PREFIX + "generation"
+_HOST = PREFIX + "host"
+_PHASE = PREFIX + "phase"
+_SEALING_KEY = PREFIX + "key"
+_AGENT = PREFIX + "agent"
+_SPEAKS = PREFIX + "speaks"
+_IMAGES = PREFIX + "images"
+_SPEC = PREFIX + "spec"
+_SEQUENCE = PREFIX + "sequence"
+_CLUSTER = PREFIX + "cluster"
+_HOSTS = PREFIX + "hosts"
 
 # How far a build came. ``primed``: the images are in its disk. ``frozen``: all marks are
 # recorded and the guest was told to freeze; whether it did is the VM's own property.
@@ -88,50 +92,49 @@ class Marks:
         images = [{"name": image.name, "id": image.id, "digest": image.digest} for image in self.images]
         return {
             KEY_SCHEMA: SCHEMA,
-            KEY_KIND: KIND,
+            KEY_KIND: TEMPLATE_KIND,
             KEY_TEMPLATE: self.template,
-            KEY_GENERATION: self.generation,
-            KEY_HOST: self.host,
-            KEY_PHASE: self.phase,
+            _GENERATION: self.generation,
+            _HOST: self.host,
+            _PHASE: self.phase,
             KEY_BIOS_UUID: self.bios_uuid,
-            KEY_SPEC: self.spec,
-            KEY_SEALING_KEY: self.key,
-            KEY_AGENT: self.agent,
-            KEY_SPEAKS: f"{self.speaks[0]}-{self.speaks[1]}" if any(self.speaks) else "",
-            KEY_IMAGES: json.dumps(images, separators=(",", ":")) if images else "",
-            KEY_SEQUENCE: str(self.sequence),
-            KEY_CLUSTER: self.cluster,
-            KEY_HOSTS: " ".join(self.hosts),
+            _SPEC: self.spec,
+            _SEALING_KEY: self.key,
+            _AGENT: self.agent,
+            _SPEAKS: f"{self.speaks[0]}-{self.speaks[1]}" if any(self.speaks) else "",
+            _IMAGES: json.dumps(images, separators=(",", ":")) if images else "",
+            _SEQUENCE: str(self.sequence),
+            _CLUSTER: self.cluster,
+            _HOSTS: " ".join(self.hosts),
         }
 
 
 def decode(extra_config: Mapping[str, str], *, bios_uuid: str) -> Marks | None:
     """A VM's template marks; None where they are absent, of another schema, or copied from another VM."""
-    if extra_config.get(KEY_SCHEMA) != SCHEMA or extra_config.get(KEY_KIND) != KIND:
+    if extra_config.get(KEY_SCHEMA) != SCHEMA or extra_config.get(KEY_KIND) != TEMPLATE_KIND:
         return None
-    recorded = extra_config.get(KEY_BIOS_UUID, "")
-    if not recorded or recorded.lower() != bios_uuid.lower():
+    if not are_its_own(extra_config, bios_uuid=bios_uuid):
         return None
     return Marks(
         template=extra_config.get(KEY_TEMPLATE, ""),
-        generation=extra_config.get(KEY_GENERATION, ""),
-        host=extra_config.get(KEY_HOST, ""),
-        phase=extra_config.get(KEY_PHASE, ""),
-        bios_uuid=recorded,
-        spec=extra_config.get(KEY_SPEC, ""),
-        key=extra_config.get(KEY_SEALING_KEY, ""),
-        agent=extra_config.get(KEY_AGENT, ""),
-        speaks=_range(extra_config.get(KEY_SPEAKS, "")),
-        images=tuple(_images(extra_config.get(KEY_IMAGES, ""))),
+        generation=extra_config.get(_GENERATION, ""),
+        host=extra_config.get(_HOST, ""),
+        phase=extra_config.get(_PHASE, ""),
+        bios_uuid=extra_config[KEY_BIOS_UUID],
+        spec=extra_config.get(_SPEC, ""),
+        key=extra_config.get(_SEALING_KEY, ""),
+        agent=extra_config.get(_AGENT, ""),
+        speaks=_range(extra_config.get(_SPEAKS, "")),
+        images=tuple(_images(extra_config.get(_IMAGES, ""))),
         sequence=sequence_of(extra_config),
-        cluster=extra_config.get(KEY_CLUSTER, ""),
-        hosts=tuple(extra_config.get(KEY_HOSTS, "").split()),
+        cluster=extra_config.get(_CLUSTER, ""),
+        hosts=tuple(extra_config.get(_HOSTS, "").split()),
     )
 
 
 def sequence_of(extra_config: Mapping[str, str]) -> int:
     """Which generation in a row a template VM is; 0 where it does not say."""
-    text = extra_config.get(KEY_SEQUENCE, "")
+    text = extra_config.get(_SEQUENCE, "")
     return int(text) if text.isdigit() else 0
 
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template import marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Image
 from ansible_collections.bonneville.vsphere.plugins.module_utils._template.actual import labels, vm_from
-from ansible_collections.bonneville.vsphere.plugins.module_utils._template.marks import Image
 from hypothesis import given
 from hypothesis import strategies as st
 
