@@ -35,12 +35,12 @@ test: setup ## the quick gates and every test: pure, over real SOAP, end to end 
 	@echo "== the lab itself: go test"
 	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
 	@echo "== the collection: pure, over real SOAP, and a quick set of faults (make chaos has all); the documents' examples: make check"
-	@$(PYTEST) $(SIDE_BY_SIDE) tests/unit tests/scripted
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not long" tests/unit tests/scripted
 	@$(PYTEST) -n 2 -m quick tests/chaos
 	@echo "== end to end with real Docker guests"
 	@$(PYTEST) -m "not long" tests/e2e
 	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
-	@echo "== NOT RUN here: what tests/e2e marks as long, templates on eight hosts and deploys killed at 17 more moments: make chaos"
+	@echo "== NOT RUN here: what is marked as long, templates on eight hosts and runs killed at many more moments: make chaos"
 
 check: setup-python $(LAB) ## only the quality gates; name some by GATES="ruff sanity", or what CI has by GATES=ci
 	@$(BIN)/python -m tests.gates $(GATES)
@@ -79,6 +79,7 @@ lab: setup $(if $(filter vm,$(GUESTS)),setup-qemu) ## start a vCenter lab in the
 # Nothing but time is shared by its cases, so each process takes what comes next.
 chaos: setup ## strike every operation with every fault at many moments, and plans with thousands of inventories
 	@$(PYTEST) -n 2 tests/chaos
+	@$(PYTEST) $(SIDE_BY_SIDE) -m long tests/scripted
 	@$(PYTEST) -m long tests/e2e
 	@$(PYTEST) -n 2 --hypothesis-profile thorough $(wildcard tests/unit/plugins/module_utils/*/test_plan_properties.py)
 

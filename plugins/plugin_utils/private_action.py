@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,6 @@ from ansible.plugins.action import ActionBase
 _INSTALLED = "ansible.legacy.bonneville_vsphere_installed"
 _LIBRARY = Path(__file__).parent / "library"
 _MODULES = Path(__file__).parents[1] / "modules"
-_VARIABLE = "BONNEVILLE_MODULE"
 
 
 class PrivateAction(ActionBase):  # type: ignore[misc]
@@ -28,8 +28,9 @@ class PrivateAction(ActionBase):  # type: ignore[misc]
     most of our modules run, and writes it with all its options, passwords among
     them, to a file, which it removes afterwards unless the run is killed. On
     this machine the module is started from where it is installed instead, and
-    has its options through a pipe. With ``async``, ``become``, other machines
-    and kept files it is as Ansible is set up.
+    has its options through a pipe, and is asked to end when ansible-playbook is
+    killed. With ``async``, ``become``, other machines and kept files it is as
+    Ansible is set up.
     """
 
     _requires_connection = True
@@ -43,7 +44,12 @@ class PrivateAction(ActionBase):  # type: ignore[misc]
         if not self._is_installed_there():
             return result | self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
         self._shared_loader_obj.module_loader.add_directory(str(_LIBRARY))
-        with more_environment(self._task, {_VARIABLE: str(_MODULES / f"{self._module_name()}.py")}):
+        # Ansible runs each task in a process of its own, whose parent is ansible-playbook.
+        environment = {
+            "BONNEVILLE_MODULE": str(_MODULES / f"{self._module_name()}.py"),
+            "BONNEVILLE_CONTROLLER": str(os.getppid()),
+        }
+        with more_environment(self._task, environment):
             return result | self._execute_module(module_name=_INSTALLED, task_vars=task_vars)
 
     def _is_installed_there(self) -> bool:

@@ -35,8 +35,9 @@ volumes:
 
 # How far a run is when it is killed: parts of the calls that it makes undisturbed.
 _SEEDED = random.Random(5)
-DEPLOYS = [round(_SEEDED.random(), 3) for _ in range(20)]
-UPDATES = [round(_SEEDED.random(), 3) for _ in range(6)]
+DEPLOYS = [(False, round(_SEEDED.random(), 3)) for _ in range(20)]
+UPDATES = [(True, round(_SEEDED.random(), 3)) for _ in range(6)]
+ALWAYS = (*DEPLOYS[:4], *UPDATES[:2])
 
 
 class Shop:
@@ -104,7 +105,8 @@ def shop(
 
 
 @pytest.mark.parametrize(
-    ("updating", "part"), [*((False, part) for part in DEPLOYS), *((True, part) for part in UPDATES)]
+    ("updating", "part"),
+    [pytest.param(*moment, marks=() if moment in ALWAYS else pytest.mark.long) for moment in DEPLOYS + UPDATES],
 )
 def test_a_run_that_is_killed_is_finished_by_the_next(
     shop: Shop, undisturbed: dict[bool, tuple[dict[str, Any], int]], updating: bool, part: float

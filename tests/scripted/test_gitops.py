@@ -244,7 +244,7 @@ def test_a_cancelled_job_leaves_no_session_and_the_next_one_ends_it(project: Pat
         until(lambda: containers(lab) == EDGE - {"edge-proxy"}, job)  # which waits for the others
         job.send_signal(signal.SIGTERM)
         job.wait(timeout=60)
-    until(lambda: lab.state()["sessions"] == sessions)
+    until(lambda: lab.state()["sessions"] == sessions, seconds=15)  # and not when the containers run
     for name in EDGE - {"edge-proxy"}:  # what the guests were told to take their time for
         lab.control("POST", f"/vms/{name}/destroy")
     ended = {"phase": "exited", "container": {"state": "exited", "exit_code": 0}}
@@ -255,9 +255,9 @@ def test_a_cancelled_job_leaves_no_session_and_the_next_one_ends_it(project: Pat
     assert not [path for path in lab.state()["folders"] if "_lock" in path]
 
 
-def until(condition: Callable[[], bool], job: subprocess.Popen[bytes] | None = None) -> None:
+def until(condition: Callable[[], bool], job: subprocess.Popen[bytes] | None = None, *, seconds: float = 60) -> None:
     """Ask the lab until it is so; what it waits for has no event to tell it."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come about"
         assert job is None or job.poll() is None, "the job ended by itself"

@@ -50,7 +50,7 @@ def test_progress_and_a_table_are_shown(play) -> None:  # type: ignore[no-untype
     [
         ("no_log: true", ()),
         ("vars: {bonneville_vsphere_progress: false}", ()),
-        ("async: 60", ()),
+        ("async: 60\n      poll: 1", ()),
         ("register: _", ("--check",)),
     ],
     ids=["no_log", "switched off", "async", "check mode"],

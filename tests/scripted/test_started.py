@@ -56,7 +56,7 @@ def test_on_this_machine_nothing_of_ours_is_packed(play: Play) -> None:
 @pytest.mark.parametrize(
     ("keywords", "environment"),
     [
-        ("async: 60", {}),
+        ("async: 60\n      poll: 1", {}),
         ("become: true\n      become_method: su", {}),
         ("register: _", {"ANSIBLE_KEEP_REMOTE_FILES": "1"}),
     ],

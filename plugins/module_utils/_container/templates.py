@@ -98,7 +98,7 @@ class Seats:
 
 def template_names(scope: Scope) -> tuple[str, ...]:
     """The names of all templates that were read, for the help in an error."""
-    return tuple(sorted({marks.template for _, marks in _marked(scope)}))
+    return tuple(sorted({marks.template for _unused, marks in _marked(scope)}))
 
 
 def all_seats(scope: Scope, templates: Iterable[str]) -> dict[str, Seats]:

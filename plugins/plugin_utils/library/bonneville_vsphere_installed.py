@@ -14,19 +14,24 @@ from __future__ import annotations
 import gc
 import importlib
 import os
+import select
+import signal
 import sys
+import threading
 import types
 from pathlib import Path
 
 # All that the collection's modules have from Ansible, which packs what it finds imported.
-import ansible.module_utils.basic  # noqa: F401
+import ansible.module_utils.basic  # noqa: F401  # pylint: disable=unused-import
 
-VARIABLE = "BONNEVILLE_MODULE"
+MODULE = "BONNEVILLE_MODULE"
+CONTROLLER = "BONNEVILLE_CONTROLLER"
 PACKAGES = ("ansible_collections", "bonneville", "vsphere", "plugins")
 
 
 def main() -> None:
-    module = Path(os.environ.pop(VARIABLE))
+    _end_with(int(os.environ.pop(CONTROLLER)))
+    module = Path(os.environ.pop(MODULE))
     package = ""
     for name in PACKAGES:
         package = f"{package}.{name}".lstrip(".")
@@ -40,6 +45,20 @@ def main() -> None:
     gc.freeze()
     gc.enable()
     found.main()
+
+
+def _end_with(controller: int) -> None:
+    """Be asked to end when ansible-playbook is gone: who cancels a job kills that alone, and its module would go on."""
+    try:
+        process = os.pidfd_open(controller)
+    except (AttributeError, OSError):  # no Linux, or one before 5.3
+        return
+
+    def watch() -> None:
+        select.select([process], [], [])
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="controller", daemon=True).start()
 
 
 if __name__ == "__main__":
