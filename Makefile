@@ -32,11 +32,12 @@ demo: setup $(if $(filter vm,$(GUEST)),setup-qemu) ## bring up the lab, build te
 test: setup ## the quick gates and every test: pure, over real SOAP, end to end with real Docker guests
 	@echo "== the quick gates; 'make check' has all of them"
 	@$(BIN)/python -m tests.gates ruff mypy imports go
-	@echo "== the lab itself: go test"
-	@cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...
 	@echo "== the collection: pure, over real SOAP, and a quick set of faults (make chaos has all); the documents' examples: make check"
-	@$(PYTEST) $(SIDE_BY_SIDE) -m "not long" tests/unit tests/scripted
-	@$(PYTEST) -n 2 -m quick tests/chaos
+	@echo "== and beside it the lab itself, go test, whose guests are waited for most of the time; what it says comes last"
+	@(cd tests/lab && go=$$(../setup/go.sh) && $$go test ./...) >$(BUILD)/go-test.log 2>&1 & lab=$$!; failed=0; \
+	$(PYTEST) $(SIDE_BY_SIDE) -m "not long" tests/unit tests/scripted || failed=1; \
+	$(PYTEST) -n 2 -m quick tests/chaos || failed=1; \
+	wait $$lab || failed=1; cat $(BUILD)/go-test.log; exit $$failed
 	@echo "== end to end with real Docker guests"
 	@$(PYTEST) -m "not long" tests/e2e
 	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"

@@ -304,9 +304,10 @@ def for_ci() -> list[str]:
     """The gates beside ``make test``, none of whose work is done twice.
 
     That has the tested ansible-core, so ansible-test is run on the newest; on the tested one, where no Python for the
-    newest is here. The importer leaves the linting to the gate ``lint``.
+    newest is here. The importer leaves the linting to the gate ``lint``. The documents' examples run what the tests run
+    and are left to ``make check``: on a slow day CI would take too long.
     """
-    twice = {"importer", "ruff", "mypy", "imports", "go"}
+    twice = {"importer", "ruff", "mypy", "imports", "go", "examples"}
     try:
         _newest_python()
         twice |= {name for name in GATES if f"{name}-newest" in GATES}

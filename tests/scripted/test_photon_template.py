@@ -466,7 +466,7 @@ def test_the_vm_that_holds_the_images_is_what_the_missing_ones_are_cloned_from(t
     assert all(vm["frozen"] for vm in template.vms().values())
 
 
-@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("how", [pytest.param(signal.SIGTERM, marks=pytest.mark.long), signal.SIGKILL])
 @pytest.mark.parametrize("moment", ["CreateImportSpec", "ReconfigVM_Task", "PowerOnVM_Task", "CloneVM_Task"])
 def test_a_run_that_is_killed_is_gone_on_with(template: Template, tmp_path: Path, how: int, moment: str) -> None:
     archives = [str(save_image(tmp_path / "web.tar"))]
