@@ -13,8 +13,8 @@ COLLECTION := $(COLLECTIONS)/ansible_collections/bonneville/vsphere
 LAB := $(BUILD)/lab
 LAB_SOURCES := $(shell find tests/lab -type f)
 PYTEST = PYTHONPATH=$(COLLECTIONS) $(BIN)/python -m pytest
-# File by file in two processes, each with a lab of its own.
-SIDE_BY_SIDE = -n 2 --dist loadfile
+# File by file in two processes, each with a lab of its own; in their order, whose last files are the shortest.
+SIDE_BY_SIDE = -n 2 --dist loadfile --no-loadscope-reorder
 
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export ANSIBLE_COLLECTIONS_PATH := $(COLLECTIONS)
