@@ -101,13 +101,18 @@ def start(engine: Engine, container: str) -> None:
 
 def read(engine: Engine, container: str, image: ImageStatus) -> ContainerStatus:
     """The container as it is now; raises Problem when it is gone or dockerd does not answer."""
+    return status_of(inspect(engine, container), image)
+
+
+def inspect(engine: Engine, container: str) -> dict[str, Any]:
+    """What the Engine knows of the container; raises Problem when it is gone or dockerd does not answer."""
     try:
         found = engine.inspect(container)
     except (EngineError, HttpError) as error:
         raise engine_problem(error, "docker_unavailable") from error
     if found is None:
         raise Problem("internal", "the container was removed from inside the VM")
-    return status_of(found, image)
+    return found
 
 
 @dataclass(frozen=True)
@@ -126,13 +131,9 @@ class Process:
             return True
 
 
-def process(engine: Engine, container: str) -> Process | None:
-    """The container's process; None while it does not run. Raises Problem."""
-    try:
-        found = engine.inspect(container) or {}
-    except (EngineError, HttpError) as error:
-        raise engine_problem(error, "docker_unavailable") from error
-    pid = int((found.get("State") or {}).get("Pid") or 0)
+def process_of(found: dict[str, Any]) -> Process | None:
+    """The process that the Engine's inspection names; None while there is none."""
+    pid = int(found["State"].get("Pid") or 0)
     networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
     address = next((str(address) for one in networks.values() if (address := (one or {}).get("IPAddress"))), "")
     return Process(pid=pid, bridge_address=address) if pid else None

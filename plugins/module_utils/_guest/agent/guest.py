@@ -99,17 +99,18 @@ class Guest:
         """Read the container, report it, and remember what the next boot needs; None once it is gone."""
         with self._lock:
             try:
-                now = container.read(self._engine, self.record.container, self.record.image_status)
+                found = container.inspect(self._engine, self.record.container)
             except Problem as problem:
                 self._running = False
                 self._fail(problem)
                 return None
+            now = container.status_of(found, self.record.image_status)
             phase = container.phase_of(now)
             self._running = phase == "running"
             if self._log and now.started_at not in ("", self._logged):
                 self._logged = now.started_at
                 self._log.started()
-                self._found()
+                self._found(container.process_of(found))
             if not self._running and self._discovery:
                 self._discovery.at(container="")
             if self._stopping:
@@ -122,13 +123,8 @@ class Guest:
             self._remember(now, ran=self._running)
             return now
 
-    def _found(self) -> None:
+    def _found(self, process: container.Process | None) -> None:
         """Each start gives the container another process, and may give it another address on the bridge."""
-        try:
-            process = container.process(self._engine, self.record.container)
-        except Problem as problem:
-            journal(str(problem))
-            return
         if process is None:
             return
         self._reporter.runs(process.ended)
