@@ -22,9 +22,12 @@ for entry in (ROOT, ROOT / ".build" / "collections"):
 from tests.support.lab import Lab, running_lab, small_lab  # noqa: E402
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def scripted_lab() -> Iterator[Lab]:
-    """One lab with scripted guests and three hosts for the whole run; tests use folders of their own."""
+    """A lab with scripted guests and three hosts for each file, so that none meets what another left behind.
+
+    It is there in a quarter of a second. The tests of one file use folders of their own.
+    """
     with small_lab() as lab:
         yield lab
 

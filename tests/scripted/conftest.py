@@ -18,7 +18,7 @@ Fleet = Callable[..., dict[str, Any]]
 IMAGES = ("registry.example/web:1", "registry.example/job:1")
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def frozen_template(scripted_lab: Lab) -> FrozenTemplate:
     """The template ``scripted`` with one frozen VM on each of the three hosts, its marks genuine. Leave it as it is."""
     with connected(scripted_lab) as session:

@@ -101,4 +101,5 @@ def _hear(watch: Watch, nonces: Mapping[str, str], phases: tuple[str, ...]) -> N
         status = read_status(watch.vms[moid].extra_config.get(KEY_STATUS, ""), nonce=nonces[moid])
         return status.phase if status else ""
 
-    assert watch.until(lambda: all(phase(moid) in phases for moid in nonces), Deadline(SECONDS)), watch.vms
+    heard = watch.until(lambda: all(phase(moid) in phases for moid in nonces), Deadline(SECONDS))
+    assert heard, [(watch.vms[moid], watch.vms[moid].extra_config.get(KEY_STATUS)) for moid in nonces]
