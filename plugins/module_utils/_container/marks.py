@@ -52,11 +52,22 @@ KEY_NONCE = PREFIX + "nonce"
 KEY_APPLIED = PREFIX + "spec"
 KEY_LOG = PREFIX + "log"
 
-# A clone may inherit its source's extraConfig, marks included: what is a template's own is emptied in it.
-TEMPLATE_ONLY = tuple(
-    PREFIX + name
-    for name in ("generation", "host", "phase", "key", "agent", "speaks", "images", "sequence", "cluster", "hosts")
-)
+# What only a template VM is marked with (template_marks). A clone may inherit its source's extraConfig, marks
+# included: these are emptied in it.
+KEY_GENERATION = PREFIX + "generation"
+KEY_HOST = PREFIX + "host"
+KEY_PHASE = PREFIX + "phase"
+KEY_SEALING_KEY = PREFIX + "key"
+KEY_AGENT = PREFIX + "agent"
+KEY_SPEAKS = PREFIX + "speaks"
+KEY_IMAGES = PREFIX + "images"
+KEY_SEQUENCE = PREFIX + "sequence"
+KEY_CLUSTER = PREFIX + "cluster"
+KEY_HOSTS = PREFIX + "hosts"
+_TEMPLATE_ONLY = (
+    KEY_GENERATION, KEY_HOST, KEY_PHASE, KEY_SEALING_KEY, KEY_AGENT, KEY_SPEAKS, KEY_IMAGES, KEY_SEQUENCE, KEY_CLUSTER,
+    KEY_HOSTS,
+)  # fmt: skip
 _INHERITED = (KEY_PREPARE, KEY_LOGIN, KEY_FREEZE, KEY_KEY, KEY_STATUS, KEY_START, KEY_PEERS, KEY_VOLUMES)
 
 SLOTS = ("1", "2")
@@ -137,7 +148,7 @@ class Marks:
             KEY_LOG: self.log,
             KEY_APPLIED: encode_applied(self.applied),
         }
-        return own | dict.fromkeys((*TEMPLATE_ONLY, *_INHERITED), "")
+        return own | dict.fromkeys((*_TEMPLATE_ONLY, *_INHERITED), "")
 
 
 def claims(extra_config: Mapping[str, str]) -> bool:

@@ -18,27 +18,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import (
+    KEY_AGENT,
+    KEY_APPLIED,
     KEY_BIOS_UUID,
+    KEY_CLUSTER,
+    KEY_GENERATION,
+    KEY_HOST,
+    KEY_HOSTS,
+    KEY_IMAGES,
     KEY_KIND,
+    KEY_PHASE,
     KEY_SCHEMA,
+    KEY_SEALING_KEY,
+    KEY_SEQUENCE,
+    KEY_SPEAKS,
     KEY_TEMPLATE,
-    PREFIX,
     SCHEMA,
     TEMPLATE_KIND,
     are_its_own,
 )
-
-_GENERATION = PREFIX + "generation"
-_HOST = PREFIX + "host"
-_PHASE = PREFIX + "phase"
-_SEALING_KEY = PREFIX + "key"
-_AGENT = PREFIX + "agent"
-_SPEAKS = PREFIX + "speaks"
-_IMAGES = PREFIX + "images"
-_SPEC = PREFIX + "spec"
-_SEQUENCE = PREFIX + "sequence"
-_CLUSTER = PREFIX + "cluster"
-_HOSTS = PREFIX + "hosts"
 
 # How far a build came. ``primed``: the images are in its disk. ``frozen``: all marks are
 # recorded and the guest was told to freeze; whether it did is the VM's own property.
@@ -94,18 +92,18 @@ class Marks:
             KEY_SCHEMA: SCHEMA,
             KEY_KIND: TEMPLATE_KIND,
             KEY_TEMPLATE: self.template,
-            _GENERATION: self.generation,
-            _HOST: self.host,
-            _PHASE: self.phase,
+            KEY_GENERATION: self.generation,
+            KEY_HOST: self.host,
+            KEY_PHASE: self.phase,
             KEY_BIOS_UUID: self.bios_uuid,
-            _SPEC: self.spec,
-            _SEALING_KEY: self.key,
-            _AGENT: self.agent,
-            _SPEAKS: f"{self.speaks[0]}-{self.speaks[1]}" if any(self.speaks) else "",
-            _IMAGES: json.dumps(images, separators=(",", ":")) if images else "",
-            _SEQUENCE: str(self.sequence),
-            _CLUSTER: self.cluster,
-            _HOSTS: " ".join(self.hosts),
+            KEY_APPLIED: self.spec,
+            KEY_SEALING_KEY: self.key,
+            KEY_AGENT: self.agent,
+            KEY_SPEAKS: f"{self.speaks[0]}-{self.speaks[1]}" if any(self.speaks) else "",
+            KEY_IMAGES: json.dumps(images, separators=(",", ":")) if images else "",
+            KEY_SEQUENCE: str(self.sequence),
+            KEY_CLUSTER: self.cluster,
+            KEY_HOSTS: " ".join(self.hosts),
         }
 
 
@@ -117,24 +115,24 @@ def decode(extra_config: Mapping[str, str], *, bios_uuid: str) -> Marks | None:
         return None
     return Marks(
         template=extra_config.get(KEY_TEMPLATE, ""),
-        generation=extra_config.get(_GENERATION, ""),
-        host=extra_config.get(_HOST, ""),
-        phase=extra_config.get(_PHASE, ""),
+        generation=extra_config.get(KEY_GENERATION, ""),
+        host=extra_config.get(KEY_HOST, ""),
+        phase=extra_config.get(KEY_PHASE, ""),
         bios_uuid=extra_config[KEY_BIOS_UUID],
-        spec=extra_config.get(_SPEC, ""),
-        key=extra_config.get(_SEALING_KEY, ""),
-        agent=extra_config.get(_AGENT, ""),
-        speaks=_range(extra_config.get(_SPEAKS, "")),
-        images=tuple(_images(extra_config.get(_IMAGES, ""))),
+        spec=extra_config.get(KEY_APPLIED, ""),
+        key=extra_config.get(KEY_SEALING_KEY, ""),
+        agent=extra_config.get(KEY_AGENT, ""),
+        speaks=_range(extra_config.get(KEY_SPEAKS, "")),
+        images=tuple(_images(extra_config.get(KEY_IMAGES, ""))),
         sequence=sequence_of(extra_config),
-        cluster=extra_config.get(_CLUSTER, ""),
-        hosts=tuple(extra_config.get(_HOSTS, "").split()),
+        cluster=extra_config.get(KEY_CLUSTER, ""),
+        hosts=tuple(extra_config.get(KEY_HOSTS, "").split()),
     )
 
 
 def sequence_of(extra_config: Mapping[str, str]) -> int:
     """Which generation in a row a template VM is; 0 where it does not say."""
-    text = extra_config.get(_SEQUENCE, "")
+    text = extra_config.get(KEY_SEQUENCE, "")
     return int(text) if text.isdigit() else 0
 
 
