@@ -44,6 +44,8 @@ options:
       - With V(absent), the template VMs are deleted, on all hosts or on those of O(cluster) or O(hosts). This is
         refused while the disks of any VM depend on them, whether that is a container VM or somebody's linked clone;
         all of them are named. O(force) removes container VMs first.
+      - A template VM that someone moved to another folder is brought back by V(present), and is parked or deleted with
+        the others as long as one VM of its generation is still in O(folder).
     type: str
     choices: [present, parked, absent]
     default: present

@@ -1,4 +1,6 @@
-"""A template VM that an administrator moved to another folder: found by its uuid, brought back, never built twice."""
+"""A template VM that an administrator moved to another folder: found by its uuid, brought back or removed, never built
+twice.
+"""
 
 from __future__ import annotations
 
@@ -114,6 +116,27 @@ def test_one_that_is_moved_in_the_middle_of_its_build_is_not_built_twice(
     assert len(everywhere(template)) == len(template.vms()) == 3
     assert (half in everywhere(template)) == (action == "boot")
     assert not template.built()["changed"]
+
+
+def test_it_goes_with_the_template(template: Template) -> None:
+    template.built()
+    move(template, template.vm(1))
+    template.lab.reset_calls()
+    gone = good(template.absent())
+    assert actions(gone) == [("remove", template.vm(number)) for number in range(3)]
+    assert [one["host"] for one in gone["actions"]] == template.hosts
+    assert template.lab.calls()["FindAllByUuid"] == 1
+    assert everywhere(template) == {}
+
+
+def test_it_is_parked_with_its_host(template: Template) -> None:
+    template.built()
+    (moid,) = (vm["moid"] for vm in template.vms().values() if vm["name"] == template.vm(1))
+    move(template, template.vm(1))
+    parked = good(template.absent(state="parked", hosts=[template.hosts[1]]))
+    assert actions(parked) == [("park", template.vm(1))]
+    assert everywhere(template)[moid]["power"] == "poweredOff"
+    assert [action for action, _ in actions(template.built())] == ["boot"]
 
 
 def test_a_vm_with_its_uuid_and_no_marks_is_left_where_it_is(template: Template, session: Session) -> None:

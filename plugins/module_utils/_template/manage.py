@@ -57,6 +57,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._template.surve
     read_again,
     resolve,
     survey,
+    with_siblings,
     with_strays,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
@@ -108,6 +109,8 @@ class Done:
 def prepare(session: Session, request: Request, sources: Sources) -> Job:
     """Read what stands and plan; raises whatever forbids the plan, before anything was changed."""
     seen = survey(session, request)
+    if request.state != PRESENT:
+        seen = with_siblings(session, seen, template=request.name)
     if request.state == ABSENT:
         job = Job(request=request, seen=seen, plan=_plan_absent(request, seen, {}))
     elif request.state == PARKED:

@@ -216,17 +216,51 @@ def with_strays(
         )
         for host in missing
     ]
+    return _with_found(session, seen, uuids, template=spec.name)
+
+
+def with_siblings(session: Session, seen: Survey, *, template: str) -> Survey:
+    """What stands, with what someone moved to another folder of those generations that have a VM in the template's.
+
+    Each VM tells for which hosts its generation was. No call is made while none of them lacks its VM.
+    """
+    if seen.folder is None:
+        return seen
+    mine = [vm.marks for vm in seen.vms if vm.marks.template == template and not vm.trial]
+    there = {(one.host, one.generation, one.sequence) for one in mine}
+    asked = {host.moid for host in seen.hosts}
+    lacking = {
+        (host, one.generation, one.sequence)
+        for one in mine
+        for host in one.hosts
+        if not asked or host in asked
+    } - there  # fmt: skip
+    uuids = [
+        marks_of.bios_uuid(
+            vcenter=session.instance_uuid,
+            folder=seen.folder.path,
+            template=template,
+            host=host,
+            generation=generation,
+            sequence=sequence,
+        )
+        for host, generation, sequence in sorted(lacking)
+    ]
+    return _with_found(session, seen, uuids, template=template)
+
+
+def _with_found(session: Session, seen: Survey, uuids: Iterable[str], *, template: str) -> Survey:
     moids = [moid for found in find_by_uuid(session, uuids).values() for moid in found]
     strays = _astray(session, moids, facts=seen.facts)
-    return replace(seen, vms=(*seen.vms, *(vm for vm in strays if vm.marks.template == spec.name)))
+    return replace(seen, vms=(*seen.vms, *(vm for vm in strays if vm.marks.template == template)))
 
 
 def _astray(session: Session, moids: Iterable[str], *, facts: Mapping[str, HostFacts]) -> tuple[TemplateVm, ...]:
     """Of these VMs outside of the folder, those with genuine template marks."""
-    found = [
-        as_template_vm(vm, host_name=facts[vm.host].name if vm.host in facts else vm.host)
-        for vm in read_vms(session, moids).values()
-    ]
+    vms = read_vms(session, moids).values()
+    unknown = {vm.host for vm in vms} - facts.keys()
+    hosts = {**facts, **(read_scope(session, hosts=unknown).hosts if unknown else {})}
+    found = [as_template_vm(vm, host_name=hosts[vm.host].name if vm.host in hosts else vm.host) for vm in vms]
     return tuple(replace(vm, astray=True) for vm in found if vm)
 
 
