@@ -537,6 +537,48 @@ def test_another_name_of_a_volume_is_another_disk_and_the_old_one_is_kept(
     fleet(WITH_VOLUME, state="absent", remove_volumes=True)
 
 
+def test_without_its_files_a_fleet_gives_up_the_disks_that_its_containers_had(
+    scripted_lab: Lab, fleet: Fleet, name: str
+) -> None:
+    fleet(WITH_VOLUME)
+    renamed = WITH_VOLUME.replace("{x-bonneville:", f"{{name: {name}-store, x-bonneville:")
+    fleet(renamed)
+    gone = fleet(state="absent", remove_volumes=True)
+    assert gone["plan"]["removed_volumes"] == [f"{name}-store"]
+    assert f"{name}_data" in scripted_lab.state()["volumes"], "nobody asked for this one"
+    assert fleet(WITH_VOLUME, state="absent", remove_volumes=True)["plan"]["removed_volumes"] == [f"{name}_data"]
+
+
+@pytest.mark.parametrize("by", ["a teardown without files", "pruning"])
+def test_an_external_volume_stays_though_the_files_can_no_longer_say_so(
+    scripted_lab: Lab, fleet: Fleet, name: str, by: str
+) -> None:
+    fleet(WITH_VOLUME)
+    external = WITH_VOLUME.replace("{x-bonneville: {size_gb: 1}}", f"{{external: true, name: {name}_data}}")
+    assert fleet(external)["summary"] == "~ 1 recreate (external_volumes)"
+    assert not fleet(external)["changed"]
+    if by == "pruning":
+        left = f"services: {{web: {{image: {WEB}}}}}"
+        gone = fleet(left, prune=True, remove_volumes=True)
+    else:
+        gone = fleet(state="absent", remove_volumes=True)
+    assert ("remove", f"{name}-db") in kinds(gone)
+    assert ("remove", f"{name}_data") not in kinds(gone)
+    assert f"{name}_data" in scripted_lab.state()["volumes"]
+    fleet(WITH_VOLUME, state="absent", remove_volumes=True)
+
+
+def test_a_teardown_that_fails_claims_no_volume_and_no_folder(scripted_lab: Lab, fleet: Fleet, name: str) -> None:
+    fleet(WITH_VOLUME)
+    with scripted_lab.fault(method="Destroy_Task", fault="InvalidState", task=True, times=-1):
+        failed = fleet(WITH_VOLUME, state="absent", remove_volumes=True, ok=False, timeout=15)
+    assert failed["failed"] and f"{name}-db" in failed["msg"]
+    assert [one for one in kinds(failed) if one[1] in (f"{name}_data", f"bonneville-containers/{name}")] == []
+    assert f"{name}_data" in scripted_lab.state()["volumes"]
+    gone = fleet(WITH_VOLUME, state="absent", remove_volumes=True)
+    assert {("remove", f"{name}_data"), ("remove", f"bonneville-containers/{name}")} <= set(kinds(gone))
+
+
 def test_a_volume_that_is_left_out_is_given_back_where_the_update_fails(
     scripted_lab: Lab, session: Session, fleet: Fleet, name: str
 ) -> None:

@@ -37,8 +37,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.valu
 # Options that the user knows by other names, or that become several.
 _ALIASES = {
     "env_file": ("env",),
-    "volumes": ("volumes", "named_volumes", "volume_names", "files"),
-    "mounts": ("volumes", "named_volumes", "volume_names", "files", "tmpfs"),
+    "volumes": ("volumes", "named_volumes", "volume_names", "external_volumes", "files"),
+    "mounts": ("volumes", "named_volumes", "volume_names", "external_volumes", "files", "tmpfs"),
     "ports": ("published_ports",),
     "exposed": ("exposed_ports",),
     "expose": ("exposed_ports",),

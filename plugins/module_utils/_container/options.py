@@ -208,6 +208,8 @@ _ALL = (
     # One more is another disk: a container that has it is another one.
     _option("named_volumes", LIST, values.texts, ()),
     _option("volume_names", DICT, values.pairs, {}),
+    # What a fleet never removes, even where its files can no longer say so.
+    _option("external_volumes", SET, values.unique, ()),
     _option("tmpfs", DICT, values.pairs, {}),
     Option(name="files", kind=DICT, read=values.pairs, default={}, secret=True),
     # The VM

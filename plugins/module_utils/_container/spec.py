@@ -27,7 +27,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol
 # Several options together become one normal form.
 _MERGED = frozenset({"env", "env_file", "volumes", "mounts", "tmpfs"})
 # In the table for comparing only: what the user writes is a mount.
-_DERIVED = frozenset({"files", "named_volumes", "volume_names"})
+_DERIVED = frozenset({"files", "named_volumes", "volume_names", "external_volumes"})
 _KNOWN = OPTIONS.keys() - _DERIVED | _MERGED
 _SERVICE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9_.-]{0,58}[A-Za-z0-9])?")
 _FILE_MODE = "0444"

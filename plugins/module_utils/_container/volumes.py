@@ -12,6 +12,7 @@ wish removes it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import (
     UNDER_WAY,
@@ -61,6 +62,12 @@ def named_volumes(options: Mapping[str, object]) -> tuple[str, ...]:
     if not (isinstance(texts, (list, tuple))):
         raise AssertionError("this cannot be otherwise")
     return tuple(dict.fromkeys(NamedVolume.decode(str(text)).name for text in texts))
+
+
+def own_disks(options: Mapping[str, Any]) -> frozenset[str]:
+    """The names of the disks that a container of a fleet was given, and that are not external."""
+    external = options.get("external_volumes") or ()
+    return frozenset(name for volume, name in (options.get("volume_names") or {}).items() if volume not in external)
 
 
 def check_writers(plan: Plan, wishes: Mapping[str, Wish]) -> None:

@@ -110,12 +110,16 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class FleetReport:
-    """What a run came to. ``outcomes`` are the services that were worked on; ``blocked`` says why others were not."""
+    """What a run came to. ``outcomes`` are the services that were worked on; ``blocked`` says why others were not.
+
+    ``volumes_removed`` are disks, by name.
+    """
 
     view: View
     report: Report
     outcomes: dict[str, Outcome] = field(default_factory=dict)
     blocked: dict[str, str] = field(default_factory=dict)
+    volumes_removed: tuple[str, ...] = ()
     folder_removed: bool = False
 
 
@@ -166,7 +170,12 @@ def deploy_fleet(session: Session, fleet: Fleet, *, guard: Guard, progress: Prog
     upkeep = view.waits or view.locks or run.roster_is_outdated
     if (view.has_work or upkeep) and guard(view.layout.plan, run.carry_out):
         return run.report()
-    return FleetReport(view=view, report=as_it_stands(view.layout.plan))
+    return FleetReport(
+        view=view,
+        report=as_it_stands(view.layout.plan),
+        volumes_removed=view.volumes,
+        folder_removed=view.removes_folder,
+    )
 
 
 class _FleetRun:
@@ -180,6 +189,7 @@ class _FleetRun:
         self._services: dict[str, ServiceRun] = {}
         self._blocked: dict[str, str] = {}
         self._folder_removed = False
+        self._volumes_removed: tuple[str, ...] = ()
         self._volume_errors: dict[str, BonnevilleError] = {}
 
     def carry_out(self, plan: Plan) -> None:
@@ -221,6 +231,7 @@ class _FleetRun:
             report=run.report(),
             outcomes=outcomes,
             blocked=dict(self._blocked),
+            volumes_removed=self._volumes_removed,
             folder_removed=self._folder_removed,
         )
 
@@ -237,7 +248,7 @@ class _FleetRun:
             publish(self._session, roster, deadline=Deadline(60.0), watch=watch.part(), heard=False)
 
     def _folder(self) -> str:
-        """The fleet's folder, made where it is missing; a teardown makes none."""
+        """The fleet's folder, made where it is missing: the lease stands in it."""
         return ensure_folder(self._session, datacenter=self._view.layout.seen.datacenter, path=self._fleet.folder).moid
 
     def _go_through(self, watch: SharedWatch) -> None:
@@ -322,7 +333,8 @@ class _FleetRun:
                 watch=watch,
             )  # fmt: skip
             self._volume_errors = {f"volume {name}": error for name, error in gone.items() if error}
-        if self._view.removes_folder and not self._errors():
+            self._volumes_removed = tuple(name for name, error in gone.items() if not error)
+        if self._view.removes_folder and not self._errors() and not self._volume_errors:
             folder = Folder(moid=mine.folder, path=fleet.folder)
             # The lock goes with it: whoever waits for it finds no folder then, and makes its own.
             self._folder_removed = remove_folder(

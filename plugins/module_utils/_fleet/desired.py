@@ -219,7 +219,10 @@ def _spec(one: FleetService, params: Mapping[str, Any], *, fleet: str, wishes: M
     if spec.volumes:
         # Another name is another disk, which only another container can be given.
         disks = {volume.name: disk_name(fleet, volume.name, wishes) for volume in spec.volumes}
-        spec = replace(spec, options=dict(sorted({**spec.options, "volume_names": disks}.items())))
+        found: dict[str, Any] = {"volume_names": disks}
+        if external := sorted({volume for volume in disks if wishes.get(volume, Wish()).external}):
+            found["external_volumes"] = external
+        spec = replace(spec, options=dict(sorted({**spec.options, **found}.items())))
     if not one.contents:
         return spec
     carried = tuple(File(target=file.target, content=file.content, mode=file.mode) for file in one.contents)

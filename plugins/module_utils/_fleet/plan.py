@@ -23,8 +23,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.step
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Survey
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.templates import retired
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import named_volumes
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Wish, disk_name
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.volumes import own_disks
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import disk_name
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     ForeignVm,
@@ -80,13 +80,17 @@ def orphans(fleet: Fleet, seen: Survey) -> tuple[Orphan, ...]:
 
 
 def unused_volumes(fleet: Fleet, seen: Survey) -> tuple[str, ...]:
-    """The names of disks that go with the containers that had them; an external one never does."""
+    """The names of disks that go with the containers that had them; an external one never does.
+
+    What a container's disks are called, and which of them are external, its marks tell: the files may not be
+    there, or be others by now.
+    """
     wishes = fleet.desired.volumes
     leaving = members(fleet, seen) if fleet.absent else tuple(one.vm for one in orphans(fleet, seen) if fleet.prune)
-    volumes = {volume for vm in leaving for volume in named_volumes(vm.marks.applied.options)}
-    volumes = volumes | wishes.keys() if fleet.absent else volumes - wishes.keys()
-    found = {disk_name(fleet.name, one, wishes) for one in volumes if not wishes.get(one, Wish()).external}
-    return tuple(sorted(found))
+    disks = {disk for vm in leaving for disk in own_disks(vm.marks.applied.options)}
+    named = {disk_name(fleet.name, one, wishes) for one in wishes}
+    external = {disk_name(fleet.name, one, wishes) for one, wish in wishes.items() if wish.external}
+    return tuple(sorted((disks | named) - external if fleet.absent else disks - named))
 
 
 def resized(seen: Survey) -> dict[str, str]:

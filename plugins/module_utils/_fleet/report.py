@@ -34,10 +34,9 @@ def actions(report: FleetReport) -> list[dict[str, Any]]:
     found = [action.document() for action in done_actions(report)]
     found += [
         {"action": REMOVE, "name": name, "reason": "remove_volumes is set, and no container has it any more"}
-        for name in report.view.volumes
-        if f"volume {name}" not in report.report.errors
+        for name in report.volumes_removed
     ]
-    if report.view.removes_folder:
+    if report.folder_removed:
         found.append({"action": REMOVE, "name": report.view.fleet.folder, "reason": "the fleet's folder is empty"})
     return found
 
