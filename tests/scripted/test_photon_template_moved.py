@@ -129,6 +129,19 @@ def test_it_goes_with_the_template(template: Template) -> None:
     assert everywhere(template) == {}
 
 
+def test_one_of_an_older_generation_goes_when_a_newer_one_takes_over(template: Template) -> None:
+    template.built()
+    old = everywhere(template)
+    move(template, template.vm(1))
+    newer = template.built(memory_mb=3072)
+    assert sorted(actions(newer)) == sorted(
+        [("renew", f"{template.vm(number)}~2") for number in range(3)]
+        + [("remove", template.vm(number)) for number in range(3)]
+    )
+    assert not old.keys() & everywhere(template).keys()
+    assert not template.built(memory_mb=3072)["changed"]
+
+
 def test_it_is_parked_with_its_host(template: Template) -> None:
     template.built()
     (moid,) = (vm["moid"] for vm in template.vms().values() if vm["name"] == template.vm(1))

@@ -109,14 +109,15 @@ class Done:
 def prepare(session: Session, request: Request, sources: Sources) -> Job:
     """Read what stands and plan; raises whatever forbids the plan, before anything was changed."""
     seen = survey(session, request)
-    if request.state != PRESENT:
-        seen = with_siblings(session, seen, template=request.name)
     if request.state == ABSENT:
+        seen = with_siblings(session, seen, template=request.name)
         job = Job(request=request, seen=seen, plan=_plan_absent(request, seen, {}))
     elif request.state == PARKED:
+        seen = with_siblings(session, seen, template=request.name)
         job = Job(request=request, seen=seen, plan=plan_parked(name=request.name, hosts=seen.hosts, vms=seen.vms))
     else:
         wanted = resolve(session, request, sources=sources, seen=seen)
+        seen = with_siblings(session, seen, template=request.name, besides=wanted.spec.generation)
         plan = _plan_present(wanted, seen, {})
         if missing := [step.host for step in plan.work if step.missing]:
             folder = seen.folder.path if seen.folder else request.folder

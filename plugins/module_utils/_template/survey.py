@@ -219,14 +219,16 @@ def with_strays(
     return _with_found(session, seen, uuids, template=spec.name)
 
 
-def with_siblings(session: Session, seen: Survey, *, template: str) -> Survey:
+def with_siblings(session: Session, seen: Survey, *, template: str, besides: str = "") -> Survey:
     """What stands, with what someone moved to another folder of those generations that have a VM in the template's.
 
-    Each VM tells for which hosts its generation was. No call is made while none of them lacks its VM.
+    Each VM tells for which hosts its generation was. No call is made while none of them lacks its VM. ``besides``
+    is a generation that is not looked for.
     """
     if seen.folder is None:
         return seen
     mine = [vm.marks for vm in seen.vms if vm.marks.template == template and not vm.trial]
+    mine = [one for one in mine if one.generation != besides]
     there = {(one.host, one.generation, one.sequence) for one in mine}
     asked = {host.moid for host in seen.hosts}
     lacking = {
