@@ -160,7 +160,10 @@ options:
     type: bool
     default: true
   cleanup:
-    description: With O(detach=false), remove the container and its VM after its end.
+    description:
+      - With O(detach=false), remove the container and its VM after its end, whatever its exit code.
+      - One that did not come up, or did not end in time, is left to O(on_failure). One that stood before stays then,
+        and so does one that O(state) does not start.
     type: bool
     default: false
   on_failure:
@@ -450,6 +453,8 @@ RETURN = r"""
 actions:
   description:
     - What was done, or in check mode would be, in the order of the containers. Empty where nothing was to be done.
+    - With O(cleanup), removals come last, and only of VMs that stood before. One that the same task made and removed
+      is told as made. Check mode takes every container that is waited for to end.
   returned: always
   type: list
   elements: dict

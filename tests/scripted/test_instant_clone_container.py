@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -192,6 +194,107 @@ def test_calls_do_not_grow_with_the_inventory_and_little_with_the_replicas(scrip
     scripted_lab.reset_calls()
     service(replicas=10)
     assert sum(scripted_lab.calls().values()) <= 8
+
+
+# Jobs -----------------------------------------------------------------------
+
+JOB: dict[str, Any] = {"detach": False, "cleanup": True}
+OUT_OF_SPACE = {"phase": "failed", "reason": {"code": "disk_full", "message": "no space"}}
+
+
+def end(code: int = 0) -> dict[str, Any]:
+    return {"phase": "exited", "container": {"state": "exited", "exit_code": code}}
+
+
+@contextmanager
+def ending_soon(lab: Lab, name: str) -> Iterator[None]:
+    """The container ends by itself a while after the block has begun."""
+    timer = threading.Timer(3.0, lab.control, ["POST", f"/vms/{name}/guest-exit?code=0"])
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        timer.join()
+
+
+def vms_of(lab: Lab, name: str) -> list[str]:
+    return sorted(vm["name"] for vm in lab.state()["vms"] if vm["name"].startswith(name))
+
+
+@pytest.mark.parametrize("code", [0, 5])
+def test_a_job_that_ended_goes_with_its_vm(service: Run, scripted_lab: Lab, code: int) -> None:
+    foretold = service(check=True, **JOB)
+    with scripted_lab.scripted({"match": "a-job-that-*", "script": [{"phase": "running"}, end(code)]}):
+        job = service(**JOB)
+    assert job["container"]["exit_code"] == code
+    assert [one["action"] for one in job["actions"]] == ["create"] == [one["action"] for one in foretold["actions"]]
+    assert job["changed"] and bool(job.get("failed")) == bool(code)
+    assert not vms_of(scripted_lab, "a-job-that-ended")
+
+
+def test_a_job_that_ran_already_is_told_to_be_removed(service: Run, scripted_lab: Lab) -> None:
+    name = service()["vm"]["name"]
+    before = inventory(scripted_lab)
+    foretold = service(check=True, **JOB)
+    assert inventory(scripted_lab) == before
+    with ending_soon(scripted_lab, name):
+        job = service(**JOB)
+    assert foretold["changed"] and job["changed"]
+    assert kinds(foretold) == kinds(job) == [("remove", name)]
+    assert "cleanup" in job["actions"][0]["reason"]
+    assert foretold["diff"] == job["diff"]
+    assert job["diff"]["after"] == {name: {"state": "absent"}}
+    assert not vms_of(scripted_lab, name)
+
+
+def test_a_job_that_ran_already_and_is_not_to_go_changes_nothing(service: Run, scripted_lab: Lab) -> None:
+    name = service()["vm"]["name"]
+    with ending_soon(scripted_lab, name):
+        assert kinds(service(detach=False)) == []
+    assert vms_of(scripted_lab, name) == [name]
+
+
+def test_jobs_that_are_started_again_are_told_to_be_removed(service: Run, scripted_lab: Lab) -> None:
+    with scripted_lab.scripted({"match": "jobs-that-*", "script": [{"phase": "running"}, end()]}):
+        names = [one["name"] for one in service(replicas=2, detach=False)["containers"]]
+        foretold = service(check=True, replicas=2, **JOB)
+        jobs = service(replicas=2, **JOB)
+    assert kinds(jobs) == [*(("start", name) for name in names), *(("remove", name) for name in reversed(names))]
+    assert kinds(foretold) == kinds(jobs)
+    assert foretold["diff"] == jobs["diff"]
+    assert not vms_of(scripted_lab, "jobs-that-")
+
+
+@pytest.mark.parametrize("on_failure", ["remove", "keep"])
+def test_a_job_whose_replacement_fails_stays(service: Run, scripted_lab: Lab, on_failure: str) -> None:
+    name = service(labels={"a": "1"})["vm"]["name"]
+    scripted_lab.control("POST", f"/vms/{name}/guest-exit?code=0")
+    with scripted_lab.scripted({"match": f"{name}~2", "script": [OUT_OF_SPACE]}):
+        failed = service(labels={"a": "2"}, on_failure=on_failure, **JOB)
+    assert failed["reason"]["code"] == "disk_full"
+    assert [one["action"] for one in failed["actions"]] == ["recreate"]
+    assert vms_of(scripted_lab, name) == [name, *([f"{name}~2"] if on_failure == "keep" else [])]
+
+
+def test_of_jobs_those_stay_that_did_not_end_in_time(service: Run, scripted_lab: Lab) -> None:
+    with scripted_lab.scripted({"match": "of-jobs-*-0", "script": [{"phase": "running"}, end()]}):
+        late = service(replicas=2, on_failure="keep", timeout=5, **JOB)
+    assert late["error_code"] == "guest_silent", late["msg"]
+    left = vms_of(scripted_lab, "of-jobs-")
+    assert len(left) == 1 and left[0].endswith("-1")
+    again = service(replicas=2, timeout=3, **JOB)
+    assert {one["action"] for one in again["actions"]} == {"create"}
+    assert vms_of(scripted_lab, "of-jobs-") == left
+
+
+def test_a_container_that_is_only_made_is_no_job(service: Run, scripted_lab: Lab) -> None:
+    with scripted_lab.scripted({"match": "a-container-*", "script": [{"phase": "created"}]}):
+        made = service(state="present", **JOB)
+    name = made["vm"]["name"]
+    assert kinds(made) == [("create", name)]
+    assert kinds(service(check=True, state="present", **JOB)) == kinds(service(state="present", **JOB)) == []
+    assert vms_of(scripted_lab, name) == [name]
 
 
 # Bad input ------------------------------------------------------------------

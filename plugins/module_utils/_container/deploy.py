@@ -15,11 +15,16 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Desired
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import Desired, Manner
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan, plan_removal
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.read import container_vms
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.report import describe
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import RECREATE, REMOVE, Plan
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.report import container_name, describe
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
+    RECREATE,
+    REMOVE,
+    Action,
+    Plan,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.survey import Refine, Survey, survey
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.templates import all_seats
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Stock
@@ -48,26 +53,31 @@ HeldImages = Mapping[tuple[str, str], Collection[str]]
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a run came to. ``containers`` are as ``describe`` returns them, in the order of the services' ordinals."""
+    """What a run came to. ``containers`` are as ``describe`` returns them, in the order of the services' ordinals;
+    ``cleaned`` are the removals after a job's end that ``cleanups`` foretells."""
 
     plan: Plan
     containers: tuple[Mapping[str, Any], ...]
     errors: Mapping[str, BonnevilleError] = field(default_factory=dict)
+    cleaned: tuple[Action, ...] = ()
+
+    @property
+    def work(self) -> tuple[Action, ...]:
+        return (*self.plan.work, *self.cleaned)
 
     @property
     def changed(self) -> bool:
-        return bool(self.plan.work)
+        return bool(self.work)
 
     @property
     def before(self) -> dict[str, Any]:
         """The diff's first half: every container that is worked on, by its name."""
-        return {action.name: dict(action.before) or {"state": "absent"} for action in self.plan.work}
+        return {action.name: dict(action.before) or {"state": "absent"} for action in self.work}
 
     @property
     def after(self) -> dict[str, Any]:
         return {
-            action.name: {"state": "absent"} if action.kind == REMOVE else dict(action.after)
-            for action in self.plan.work
+            action.name: {"state": "absent"} if action.kind == REMOVE else dict(action.after) for action in self.work
         }
 
     @property
@@ -80,7 +90,7 @@ class Report:
 
     @property
     def actions(self) -> list[dict[str, Any]]:
-        return [action.document() for action in self.plan.work]
+        return [action.document() for action in self.work]
 
     def check(self) -> None:
         """Raise what failed, with all that is known beside it."""
@@ -166,13 +176,22 @@ def deploy(session: Session, desired: Desired, *, guard: Guard, progress: Progre
         run = Run(session, desired, layout, progress)
         if guard(planned, run.carry_out):
             return run.report()
-    return as_it_stands(planned)
+    return as_it_stands(planned, cleaned=cleanups(planned, desired.manner))
 
 
-def as_it_stands(planned: Plan) -> Report:
+def as_it_stands(planned: Plan, *, cleaned: tuple[Action, ...] = ()) -> Report:
     """The report of a run that changes nothing."""
     standing = {action.vm.moid: action.vm for action in planned.actions if action.vm and action.kind != REMOVE}
-    return Report(plan=planned, containers=tuple(describe(vm) for vm in standing.values()))
+    return Report(plan=planned, containers=tuple(describe(vm) for vm in standing.values()), cleaned=cleaned)
+
+
+def cleanups(planned: Plan, manner: Manner) -> tuple[Action, ...]:
+    """The removals of standing VMs after their jobs' end, should all of them end. What the run makes is told as made,
+    whether it stays or not. Pure."""
+    if not manner.cleanup:
+        return ()
+    vms = [replace(vm, name=container_name(vm)) for vm in _standing(planned).values()]
+    return plan_removal(vms=vms, reason="its end was waited for, and cleanup was asked for").actions
 
 
 class Run:
@@ -204,13 +223,16 @@ class Run:
 
     def report(self) -> Report:
         """Read what stands now, once for all; a job's output with it, and then its VM goes if that was asked for."""
+        manner = self._desired.manner
         planned, errors = self._layout.plan, dict(self.done.errors)
         vms = self._read([*self.done.vms.values(), *_standing(planned, failed=errors)])
         documents = {vm.moid: self._describe(vm) for vm in vms}
-        if not self._desired.manner.detach:
+        if not manner.detach:
             self._jobs(vms, documents, errors)
+        cleaned = self._clean_up(vms, errors) if manner.cleanup else ()
         ordered = sorted(vms, key=lambda vm: (vm.marks.fleet, vm.marks.service, vm.marks.ordinal.zfill(9)))
-        return Report(plan=planned, containers=tuple(documents[vm.moid] for vm in ordered), errors=errors)
+        containers = tuple(documents[vm.moid] for vm in ordered)
+        return Report(plan=planned, containers=containers, errors=errors, cleaned=cleaned)
 
     def _read(self, moids: list[str]) -> tuple[ContainerVm, ...]:
         """These VMs as they are now; one that someone removed meanwhile is left out."""
@@ -240,7 +262,6 @@ class Run:
     def _jobs(
         self, vms: tuple[ContainerVm, ...], documents: Mapping[str, dict[str, Any]], errors: dict[str, BonnevilleError]
     ) -> None:
-        from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
         from ansible_collections.bonneville.vsphere.plugins.module_utils._container.logs import last_lines
 
         paths = [vm.log_path for vm in vms]
@@ -252,10 +273,19 @@ class Run:
                 "output": "\n".join(logs[vm.log_path].lines),
             }
             if code:
-                errors.setdefault(vm.name, _job_failed(vm.name, code))
-        if self._desired.manner.cleanup:
-            found = power.remove(self._session, [power.removal(vm, force=True) for vm in vms], deadline=Deadline(60.0))
-            errors |= {vm.name: error for vm in vms if (error := found[vm.moid])}
+                name = container_name(vm)
+                errors.setdefault(name, _job_failed(name, code))
+
+    def _clean_up(self, vms: tuple[ContainerVm, ...], errors: dict[str, BonnevilleError]) -> tuple[Action, ...]:
+        """Remove the jobs that ended, whatever their exit codes; those of the plan's ``cleanups`` that were done."""
+        from ansible_collections.bonneville.vsphere.plugins.module_utils._container import power
+
+        ended = [vm for vm in vms if vm.phase == "exited" and container_name(vm) not in self.done.errors]
+        found = power.remove(self._session, [power.removal(vm, force=True) for vm in ended], deadline=Deadline(60.0))
+        errors |= {container_name(vm): error for vm in ended if (error := found[vm.moid])}
+        gone = {moid for moid, error in found.items() if error is None}
+        foretold = cleanups(self._layout.plan, self._desired.manner)
+        return tuple(action for action in foretold if action.vm and action.vm.moid in gone)
 
 
 def _standing(planned: Plan, *, failed: Collection[str] = ()) -> dict[str, ContainerVm]:

@@ -19,7 +19,12 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.spec
     check_service_name,
     read_spec,
 )
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import ABSENT, Service
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
+    ABSENT,
+    HEALTHY,
+    STARTED,
+    Service,
+)
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.values import at_least, invalid
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish import Wish
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import InvalidOption
@@ -126,7 +131,8 @@ def _manner(params: Mapping[str, Any]) -> Manner:
         healthy_seconds=float(at_least("healthy_wait_timeout", params["healthy_wait_timeout"], 1)),
         on_failure=params["on_failure"],
         detach=params["detach"],
-        cleanup=params["cleanup"],
+        # In the other states no container's end is waited for.
+        cleanup=params["cleanup"] and params["state"] in (STARTED, HEALTHY),
         clones_per_template=at_least("clones_per_template", params["clones_per_template"], 1),
     )
 
