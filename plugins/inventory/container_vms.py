@@ -67,7 +67,9 @@ compose:
   url: "'http://' ~ container_addresses[0]"
 """
 
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from ansible.errors import AnsibleParserError
@@ -94,7 +96,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
         super().parse(inventory, loader, path, cache)
-        self._read_config_data(path)
+        with _without_blank_variables():
+            self._read_config_data(path)
         key = self.get_cache_key(path)
         remembers = self.get_option("cache")
         if remembers and cache and key in self._cache:
@@ -163,3 +166,15 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         self._set_composite_vars(self.get_option("compose"), variables, name, strict=strict)
         self._add_host_to_composed_groups(self.get_option("groups"), variables, name, strict=strict)
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, name, strict=strict)
+
+
+@contextmanager
+def _without_blank_variables() -> Iterator[None]:
+    """Have a variable that is set to nothing, as AWX does, count as not set: to Ansible, no text is the boolean no."""
+    blank = [name for name, value in os.environ.items() if name.startswith("VMWARE_") and not value]
+    for name in blank:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        os.environ.update(dict.fromkeys(blank, ""))

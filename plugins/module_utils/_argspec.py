@@ -20,6 +20,7 @@ class ArgSpec:
     ``secret`` names options (or, with a dot, suboptions) whose values are never
     shown: Ansible's ``no_log`` on a dict would mask every "1" of a result, so
     these are left out of ``invocation`` and the system log by structure.
+    ``addresses`` are named likewise: of these, a login is not shown.
     ``refused`` are options that a user may well expect, each with what to do
     instead: it is said where Ansible would only list all that there are.
     """
@@ -31,6 +32,7 @@ class ArgSpec:
     required_if: tuple[tuple[Any, ...], ...] = ()
     required_by: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     secret: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
 
     def merge(self, other: ArgSpec) -> ArgSpec:
@@ -46,6 +48,7 @@ class ArgSpec:
             required_if=self.required_if + other.required_if,
             required_by={**self.required_by, **other.required_by},
             secret=self.secret + other.secret,
+            addresses=self.addresses + other.addresses,
             refused={**self.refused, **other.refused},
         )
 

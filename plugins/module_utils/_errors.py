@@ -77,6 +77,13 @@ class Several(BonnevilleError):
             self.code = codes.pop()
 
 
+# Before anything begins
+class LibraryMissing(BonnevilleError):
+    """A Python library that the module needs is not installed on the host that runs the task."""
+
+    code = "library_missing"
+
+
 # Reaching vCenter
 class Unreachable(BonnevilleError):
     """vCenter does not answer at the address given."""
@@ -116,7 +123,7 @@ class SessionLost(BonnevilleError):
 
 # What the user asked for
 class InvalidOption(BonnevilleError):
-    """An option's value cannot be meant as it stands."""
+    """An option is missing or unknown, or its value cannot be meant as it stands."""
 
     code = "invalid_option"
 

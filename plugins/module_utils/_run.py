@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._argspec import
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
     InvalidOption,
+    LibraryMissing,
     Unsupported,
 )
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Pipe, Progress
@@ -30,6 +32,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.sessio
 )
 
 HIDDEN = "VALUE_SPECIFIED_IN_NO_LOG_PARAMETER"
+# As far as the last "@": what is refused may be no proper address, and its password has what no address may have.
+_ADDRESS_LOGIN = re.compile(r"\A(https?://)?.*@", re.DOTALL | re.IGNORECASE)
 # What every module needs beside pyVmomi: modules by the packages that bring them.
 _LIBRARIES = {"cryptography": "cryptography", "requests": "requests"}
 
@@ -124,30 +128,37 @@ def run(spec: ArgSpec, main: Callable[[Context], Result], *, libraries: Mapping[
 
 
 def redacted(params: Mapping[str, Any], spec: ArgSpec) -> dict[str, Any]:
-    """The arguments with every secret value hidden, for ``invocation``; keys stay, so one sees what was given.
+    """The arguments with every secret value, and every login in an address, hidden; keys stay to show what was given.
 
     They may be those of a task that is refused: what stands where a secret
     belongs is hidden, whatever it is.
     """
     shown = dict(params)
-    for path in (*spec.secret, *(name for name, option in spec.options.items() if option.get("no_log"))):
+    secret = (*spec.secret, *(name for name, option in spec.options.items() if option.get("no_log")))
+    hiding = {**dict.fromkeys(spec.addresses, _without_login), **dict.fromkeys(secret, lambda value: HIDDEN)}
+    for path, hide in hiding.items():
         name, *rest = path.split(".")
         for given in (name, *spec.options.get(name, {}).get("aliases", ())):
             if given in shown:
-                shown[given] = _hidden(shown[given], rest)
+                shown[given] = _hidden(shown[given], rest, hide)
     return shown
 
 
-def _hidden(value: Any, path: Sequence[str]) -> Any:
+def _hidden(value: Any, path: Sequence[str], hide: Callable[[Any], Any]) -> Any:
     if value is None:
         return None
     if isinstance(value, list):
-        return [_hidden(one, path) for one in value]
+        return [_hidden(one, path, hide) for one in value]
     if not isinstance(value, dict):
-        return HIDDEN
+        return hide(value)
     if not path:
-        return dict.fromkeys(value, HIDDEN)
-    return {key: _hidden(one, path[1:]) if key == path[0] else one for key, one in value.items()}
+        return {key: hide(one) for key, one in value.items()}
+    return {key: _hidden(one, path[1:], hide) if key == path[0] else one for key, one in value.items()}
+
+
+def _without_login(value: Any) -> Any:
+    text = str(value)
+    return _ADDRESS_LOGIN.sub(rf"\g<1>{HIDDEN}@", text) if "@" in text else value
 
 
 class _Module(AnsibleModule):  # type: ignore[misc]
@@ -158,13 +169,17 @@ class _Module(AnsibleModule):  # type: ignore[misc]
         super().__init__(supports_check_mode=True, **spec.module_arguments())
 
     def fail_json(self, msg: str, **kwargs: Any) -> NoReturn:
-        """Fail without showing a secret; for options that are refused on purpose, with what to do instead."""
+        """Fail without showing a secret, and with a code, also where Ansible itself refuses the arguments.
+
+        For options that are refused on purpose, it says what to do instead.
+        """
         kwargs.setdefault("invocation", {"module_args": redacted(self.params, self._spec)})
         refused = sorted(self._spec.refused.keys() & self.params.keys())
         if refused and msg.startswith("Unsupported parameters"):
             told = "; ".join(f"{name}: {self._spec.refused[name]}" for name in refused)
             msg = f"A container that is a VM has no such thing as {', '.join(refused)}. Leave it out; {told}."
             kwargs = {"error_code": Unsupported.code, "options": refused, **kwargs}
+        kwargs.setdefault("error_code", InvalidOption.code)
         super().fail_json(msg, **kwargs)
         raise AssertionError("fail_json ends the process")
 
@@ -174,10 +189,10 @@ class _Module(AnsibleModule):  # type: ignore[misc]
 
 def _require_libraries(module: AnsibleModule, libraries: Mapping[str, str]) -> None:
     if sdk.MISSING:
-        module.fail_json(msg=missing_required_lib("pyvmomi"), error_code="library_missing", exception=sdk.MISSING)
+        module.fail_json(msg=missing_required_lib("pyvmomi"), error_code=LibraryMissing.code, exception=sdk.MISSING)
     for package, name in libraries.items():
         if importlib.util.find_spec(name) is None:
-            module.fail_json(msg=missing_required_lib(package), error_code="library_missing")
+            module.fail_json(msg=missing_required_lib(package), error_code=LibraryMissing.code)
 
 
 def _terminated(signum: int, frame: object) -> NoReturn:

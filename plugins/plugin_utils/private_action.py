@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,7 +37,6 @@ class PrivateAction(ActionBase):  # type: ignore[misc]
     _requires_connection = True
     _supports_check_mode = True
     _supports_async = True
-    _supports_diff = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         result: dict[str, Any] = super().run(tmp, task_vars)
@@ -44,10 +44,11 @@ class PrivateAction(ActionBase):  # type: ignore[misc]
         if not self._is_installed_there():
             return result | self._execute_module(task_vars=task_vars, wrap_async=self._task.async_val)
         self._shared_loader_obj.module_loader.add_directory(str(_LIBRARY))
-        # Ansible runs each task in a process of its own, whose parent is ansible-playbook.
+        # Ansible runs each task in a process of its own. What began it stays known when it has ended.
+        controller = multiprocessing.parent_process()
         environment = {
             "BONNEVILLE_MODULE": str(_MODULES / f"{self._module_name()}.py"),
-            "BONNEVILLE_CONTROLLER": str(os.getppid()),
+            "BONNEVILLE_CONTROLLER": str(controller.pid if controller else os.getppid()),
         }
         with more_environment(self._task, environment):
             return result | self._execute_module(module_name=_INSTALLED, task_vars=task_vars)

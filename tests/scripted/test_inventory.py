@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests.scripted.vsphere.servers import self_signed
 from tests.support.lab import Lab
 from tests.support.modules import ansible_environment, run_module
 from tests.support.vsphere import FrozenTemplate
@@ -80,6 +81,26 @@ def test_a_cache_spares_the_reading(scripted_lab: Lab, containers: None, tmp_pat
     again = inventory(scripted_lab, tmp_path / "container_vms.yml", text)
     assert scripted_lab.calls() == {}
     assert again["_meta"] == first["_meta"]
+
+
+def test_a_blank_variable_leaves_certificates_verified(scripted_lab: Lab, tmp_path: Path) -> None:
+    scripted_lab.reset_calls()
+    found = inventory(
+        scripted_lab,
+        tmp_path / "container_vms.yml",
+        SOURCE,
+        VMWARE_VALIDATE_CERTS="",
+        SSL_CERT_FILE=str(self_signed(tmp_path)),
+        REQUESTS_CA_BUNDLE="",
+        ANSIBLE_INVENTORY_ANY_UNPARSED_IS_FAILED="0",
+    )
+    assert "certificate" in found["stderr"]
+    assert scripted_lab.calls() == {}
+
+
+def test_a_blank_port_is_the_usual_one(scripted_lab: Lab, tmp_path: Path) -> None:
+    found = inventory(scripted_lab, tmp_path / "container_vms.yml", SOURCE, VMWARE_PORT="")
+    assert "443" in found["stderr"]
 
 
 def test_what_is_wrong_is_told(scripted_lab: Lab, tmp_path: Path) -> None:

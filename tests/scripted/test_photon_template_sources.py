@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -101,6 +103,22 @@ def test_what_cannot_be_had_is_told_before_anything_is_made(
         assert words in refused["msg"]
     assert set(template.lab.calls()) <= READS
     assert template.vms() == {}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"http_proxy": "http://me:s3cret@proxy.example:3128"},
+        {"registry_mirrors": ["https://me:s3cret@mirror.example"]},
+        {"source": {"url": "http://me:s3cret@host/photon.ova", "checksum": f"sha256:{'a' * 64}"}},
+        {"source": {"url": "http://host/photon.ova", "checksum": "sha256:http://me:s3cret@host/SHA256SUMS"}},
+    ],
+)
+def test_a_login_in_an_address_is_refused_and_shown_nowhere(template: Template, changes: dict[str, Any]) -> None:
+    refused = template.run(**changes)
+    assert refused["error_code"] == "invalid_option"
+    assert "login" in refused["msg"]
+    assert "s3cret" not in json.dumps(refused)
 
 
 def test_a_server_that_cannot_go_on_is_told_and_leaves_nothing(template: Template, web: Downloads) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +21,7 @@ PLAY = """
         {options}
       {keywords}
 """
+INSTALLED = ROOT / "plugins" / "plugin_utils" / "library" / "bonneville_vsphere_installed.py"
 PACKED = "Including module_utils file ansible_collections/bonneville/vsphere/plugins/module_utils/_run.py"
 
 
@@ -82,6 +86,28 @@ def test_an_error_names_the_module_as_its_user_does(play: Play, name: str) -> No
     done = play(name, options="colour: blue")
     assert done.code == 2, done.output
     assert f"Unsupported parameters for ({name}) module: colour" in done.output
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_nothing_begins_once_ansible_playbook_is_gone(tmp_path: Path, gone: bool) -> None:
+    module = tmp_path / "modules" / "anything.py"
+    module.parent.mkdir()
+    module.write_text("def main() -> None:\n    print('begun')\n")
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    done = subprocess.run(
+        [sys.executable, str(INSTALLED)],
+        env={
+            **os.environ,
+            "BONNEVILLE_MODULE": str(module),
+            "BONNEVILLE_CONTROLLER": str(ended.pid if gone else os.getpid()),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == ((1, "") if gone else (0, "begun\n")), done.stderr
+    assert ("ansible-playbook has ended" in done.stderr) is gone
 
 
 def test_every_module_is_started_so() -> None:

@@ -65,4 +65,13 @@ TEMPLATE = ArgSpec(
         ("state", "parked", ("hosts",)),
     ),
     secret=("registry_logins.password", "files.content"),
+    addresses=(
+        "http_proxy",
+        "https_proxy",
+        "registry_mirrors",
+        "insecure_registries",
+        "registry_logins.server",
+        "source.url",
+        "source.checksum",
+    ),
 )

@@ -64,7 +64,9 @@ def read_settings(params: Mapping[str, Any]) -> SettingsRequest:
         _check(option, value, not value or bool(good(value)), wanted)
         return str(value)
 
-    proxy = "an address like http://proxy.example.com:3128; a login in it would stand in clear in every clone"
+    for option in ("registry_mirrors", "http_proxy", "https_proxy"):
+        _refuse_login(option, params[option] or "")
+    proxy = "an address like http://proxy.example.com:3128"
     settings = Settings(
         registry_mirrors=each("registry_mirrors", _is_origin, "an address like https://mirror.example.com"),
         http_proxy=one("http_proxy", _is_origin, proxy),
@@ -183,14 +185,25 @@ def _check(option: str, value: str, good: bool, wanted: str) -> None:
         )
 
 
+def _refuse_login(option: str, addresses: str | Iterable[str]) -> None:
+    """Before the addresses are looked at any closer: a message about one of them shows it."""
+    if any("@" in address for address in addresses):
+        raise InvalidOption(
+            "Cannot use the option",
+            obj=option,
+            why="a login in an address is not supported, since it would stand in clear in every clone",
+            next_step="Leave it out, and use a server that asks this network for none",
+        )
+
+
 def _is_origin(text: str) -> bool:
-    """A web address of a host alone. Docker takes no more for a mirror; a login in it would be a secret in clear."""
+    """A web address of a host alone; Docker takes no more for a mirror."""
     try:
         url = urlsplit(text)
         port = url.port
     except ValueError:
         return False
-    bare = url.path in ("", "/") and not url.query and not url.fragment and "@" not in url.netloc
+    bare = url.path in ("", "/") and not url.query and not url.fragment
     return url.scheme in ("http", "https") and bool(url.hostname) and bare and port != 0
 
 

@@ -67,7 +67,7 @@ def read_checksum(text: str, *, url: str) -> Checksum:
         raise InvalidOption(
             "Cannot use the option",
             obj="source.checksum",
-            why=f"'{text[:80]}' does not begin with one of {', '.join(f'{name}:' for name in _ALGORITHMS)}",
+            why=f"it does not begin with one of {', '.join(f'{name}:' for name in _ALGORITHMS)}",
             next_step="Write it as sha256:DIGITS, or as sha256:URL of a file that has them",
         )
     if not is_url(rest):
@@ -79,6 +79,13 @@ def read_checksum(text: str, *, url: str) -> Checksum:
                 next_step="Copy it whole from where the OVA is published",
             )
         return Checksum(algorithm=algorithm, value=rest.lower())
+    if "@" in urlsplit(rest).netloc:
+        raise InvalidOption(
+            "Cannot use the option",
+            obj="source.checksum",
+            why="a login in it would be shown",
+            next_step="Give an address that needs none, or the digits themselves",
+        )
     name = urlsplit(url).path.rpartition("/")[2]
     lines = _Download(rest).text().splitlines()
     wanted = [line for line in lines if name in re.split(r"[\s*()/]+", line)] or (lines if len(lines) == 1 else [])

@@ -51,6 +51,8 @@ def _end_with(controller: int) -> None:
     """Be asked to end when ansible-playbook is gone: who cancels a job kills that alone, and its module would go on."""
     try:
         process = os.pidfd_open(controller)
+    except ProcessLookupError:
+        raise SystemExit("ansible-playbook has ended") from None
     except (AttributeError, OSError):  # no Linux, or one before 5.3
         return
 

@@ -30,8 +30,12 @@ SPEC = CONNECTION.merge(
             },
             "logins": {"type": "list", "elements": "dict"},
             "count": {"type": "int"},
+            "proxy": {"type": "str"},
+            "mirrors": {"type": "list", "elements": "str"},
+            "source": {"type": "dict"},
         },
         secret=("env", "login.password", "logins.password"),
+        addresses=("proxy", "mirrors", "source.url"),
         refused={"gpus": "no clone has a GPU"},
     )
 )
@@ -85,6 +89,18 @@ def say(
         ({"login": {"password": {"deep": "x"}}}, {"login": {"password": {"deep": HIDDEN}}}),
         ({"logins": ["x"]}, {"logins": [HIDDEN]}),
         ({"logins": {"password": ["x"]}}, {"logins": {"password": [HIDDEN]}}),
+        # a login in an address, however wrong the address is
+        ({"proxy": "http://proxy:3128", "mirrors": None}, {"proxy": "http://proxy:3128", "mirrors": None}),
+        ({"proxy": "http://me:x@proxy:3128"}, {"proxy": f"http://{HIDDEN}@proxy:3128"}),
+        ({"proxy": "http://me:x/@y@proxy"}, {"proxy": f"http://{HIDDEN}@proxy"}),
+        ({"proxy": "me:x@proxy:3128"}, {"proxy": f"{HIDDEN}@proxy:3128"}),
+        ({"proxy": "me:x://y\nz@proxy"}, {"proxy": f"{HIDDEN}@proxy"}),
+        ({"proxy": {"http": "http://me:x@proxy"}}, {"proxy": {"http": f"http://{HIDDEN}@proxy"}}),
+        ({"proxy": 3128}, {"proxy": 3128}),
+        ({"mirrors": ["https://a", "https://me:x@b"]}, {"mirrors": ["https://a", f"https://{HIDDEN}@b"]}),
+        ({"mirrors": "https://a,https://me:x@b"}, {"mirrors": f"https://{HIDDEN}@b"}),
+        ({"source": {"vm": "a@b", "url": "http://me:x@b"}}, {"source": {"vm": "a@b", "url": f"http://{HIDDEN}@b"}}),
+        ({"source": "url=http://me:x@b"}, {"source": f"{HIDDEN}@b"}),
     ],
 )
 def test_redacted(given: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
@@ -104,6 +120,8 @@ def test_redacted(given: Mapping[str, Any], shown: Mapping[str, Any]) -> None:
         {"login": {"password": "planted", "more": 1}},
         {"env": {"A": "planted"}, "gpus": 1},
         {"env": {"A": "planted"}, "proxy_port": 8080},
+        {"proxy": "http://me:planted@proxy:3128", "count": "many"},
+        {"source": {"url": "http://me:planted@host"}},
     ],
 )
 def test_no_secret_is_shown_whatever_becomes_of_the_task(options: Mapping[str, Any]) -> None:
@@ -180,6 +198,21 @@ def test_a_port_that_is_none(options: Mapping[str, Any], port: str) -> None:
 
 def test_a_proxy_port_needs_its_host() -> None:
     assert "proxy_host" in say(proxy_port=3128)["msg"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"there": {}}, "missing required arguments"),
+        ({"unknown": 1}, "Unsupported parameters"),
+        ({"count": "many"}, "'count'"),
+        ({"proxy_port": 3128}, "proxy_host"),
+    ],
+)
+def test_what_ansible_refuses_by_itself_has_a_code_too(options: dict[str, Any], words: str) -> None:
+    answer = say(**options)
+    assert (answer["failed"], answer["error_code"]) == (True, "invalid_option")
+    assert words in answer["msg"]
 
 
 def test_an_option_that_is_refused_on_purpose_says_what_to_do() -> None:

@@ -102,6 +102,15 @@ def test_what_cannot_be_meant_is_named(changes: dict[str, Any], option: str) -> 
         request_from(params(**changes))
 
 
+@pytest.mark.parametrize("address", ["http://me:s3cret@host:3128", "me:s3cret@host:3128", "http://me:s3/cret@host"])
+@pytest.mark.parametrize("option", ["http_proxy", "https_proxy", "registry_mirrors"])
+def test_a_login_in_an_address_is_refused_and_not_shown(option: str, address: str) -> None:
+    with pytest.raises(InvalidOption, match=f"'{option}': a login in an address is not supported") as caught:
+        request_from(params(**{option: [address] if option == "registry_mirrors" else address}))
+    assert "cret" not in str(caught.value)
+    assert "me:" not in str(caught.value)
+
+
 def test_no_password_is_in_an_error() -> None:
     logins = [{**LOGIN, "password": "s3cret"}] * 2
     with pytest.raises(InvalidOption) as caught:
