@@ -272,22 +272,22 @@ actions:
 plan:
   description:
     - What was to be done, as a document that has the schema of C(docs/plan.schema.json). Secret values are not in it.
-  returned: always
+  returned: on success, with V(plan_differs), and when a part of the plan failed
   type: dict
   sample: {schema: 1, fleet: shop, counts: {create: 1, update: 0, recreate: 0, remove: 0, unchanged: 3}}
 plan_sha256:
   description: SHA-256 over the plan as JSON with sorted keys and without blanks.
-  returned: always
+  returned: on success, with V(plan_differs), and when a part of the plan failed
   type: str
   sample: 9f2a6f0d2f1d0f7cf5f3f4a15a2f9b1c8e6f0b7a4d3c2b1a0f9e8d7c6b5a4f3e
 summary:
   description: The plan in one line.
-  returned: always
+  returned: on success, with V(plan_differs), and when a part of the plan failed
   type: str
   sample: + 3 create, ~ 1 recreate (image), - 1 remove, = 12 unchanged
 services:
   description: Each service in short, by its name.
-  returned: always
+  returned: on success, and when a part of the plan failed
   type: dict
   sample:
     web: {replicas: 3, running: 3, healthy: 3, state: done, why: null}
@@ -295,7 +295,7 @@ containers:
   description:
     - Every container of the fleet's services, as M(bonneville.vsphere.container_vm_info) tells it. In check mode those
       that stand now.
-  returned: always
+  returned: on success, and when a part of the plan failed
   type: list
   elements: dict
   sample:
@@ -304,7 +304,7 @@ containers:
       vm: {moid: vm-42, name: shop-web-0, host: esx1.example.com, ip: 192.0.2.17, power: poweredOn}
 orphans:
   description: Containers of services that the files name no longer, where they were not pruned.
-  returned: always
+  returned: on success, and when a part of the plan failed
   type: list
   elements: dict
   sample:

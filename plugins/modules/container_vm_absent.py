@@ -88,7 +88,7 @@ actions:
       after: {}
 removed:
   description: Names of the VMs that are removed, or would be in check mode. On failure, those that are nevertheless.
-  returned: always
+  returned: on success, and when the removal of some failed
   type: list
   elements: str
   sample: [web-1, web-0]

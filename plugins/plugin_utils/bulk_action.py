@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ansible import constants
+from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import VARIABLE
 from ansible_collections.bonneville.vsphere.plugins.plugin_utils.private_action import PrivateAction, more_environment
@@ -49,9 +50,8 @@ class BulkAction(PrivateAction):
     def _is_wanted(self, task_vars: Mapping[str, Any]) -> bool:
         wanted = self._templar.template(task_vars.get(_SWITCH, True))
         local = self._connection.transport == "local"
-        return bool(
-            local and not self._task.async_val and not self._task.no_log and wanted not in (False, "false", "no")
-        )
+        silent = self._task.async_val or self._task.no_log
+        return bool(local and not silent and boolean(wanted, strict=False))
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -116,12 +117,38 @@ def vms(lab: Lab) -> set[str]:
     return {f"{vm['folder']}/{vm['name']}" for vm in ours}
 
 
+@contextmanager
+def another_datacenter(lab: Lab) -> Iterator[None]:
+    """Where there are two, each call has to name its own."""
+    with connected(lab) as session:
+        other = session.content.rootFolder.CreateDatacenter("DC1")
+        try:
+            yield
+        finally:
+            other.Destroy_Task()
+
+
+def review(repository: Path) -> None:
+    """Commit the plans, as who asks for a merge does."""
+    identity = ["-c", "user.name=me", "-c", "user.email=me@example.com"]
+    for words in (["init", "--quiet"], ["add", "plans"], [*identity, "commit", "--quiet", "--message", "Plans"]):
+        subprocess.run(["git", *words], cwd=repository, check=True)
+
+
+def is_as_reviewed(repository: Path) -> bool:
+    """What the pipeline's own commands say of the plans that it has made."""
+    pipeline = yaml.safe_load((repository / ".gitlab-ci.yml").read_text())
+    lines = [line for line in pipeline["plan"]["script"] if line.startswith("git ")]
+    return subprocess.run(["bash", "-e", "-c", "\n".join(lines)], cwd=repository, check=False).returncode == 0
+
+
 SHOP = {"shop-web-0", "shop-web-1", "shop-worker", "shop-migrate", "shop-db", "shop-cache"}
 EDGE = {"edge-proxy", "edge-app-0", "edge-app-1", "edge-app-2"}
 
 
 def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, lab: Lab) -> None:
     repository = project / "project"
+    review(repository)
     compose = repository / "fleets" / "edge" / "compose.yaml"
     compose.write_text("x-bonneville: {folder: bonneville-containers/teams/edge}\n" + compose.read_text())
     planned = play("plan", None, "--check")
@@ -129,6 +156,9 @@ def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, l
     assert containers(lab) == set(), "a plan changed something"
     plan = json.loads((repository / "plans" / "shop.json").read_text())
     assert plan["counts"]["create"] == len(SHOP)
+    assert not is_as_reviewed(repository), "a new fleet's plan that nobody committed passes for reviewed"
+    review(repository)
+    assert is_as_reviewed(repository)
 
     applied = play("apply")
     assert applied.status == "successful", applied.output
@@ -141,6 +171,7 @@ def test_a_change_goes_from_plan_to_review_to_apply(project: Path, play: Play, l
     assert refused.status == "failed", "a plan that nobody reviewed was carried out"
     assert containers(lab) == SHOP | EDGE
     assert play("plan").status == "successful"
+    assert not is_as_reviewed(repository), "another plan than the committed one passes for reviewed"
     assert play("apply").status == "successful"
     assert containers(lab) == SHOP | {"edge-proxy", "edge-app-0"}
 
@@ -193,6 +224,41 @@ def test_prune_takes_this_repositorys_fleets_alone_when_asked_and_no_more_than_e
     assert pruned.status == "successful", pruned.output
     left = everything - {"bonneville-containers/gone/gone-web", "bonneville-containers/teams/past/past-web"}
     assert vms(lab) == left
+
+
+def test_fleets_go_from_the_datacenter_that_is_named(
+    project: Path, play: Play, lab: Lab, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    shared = yaml.safe_load((project / "project" / "inventory" / "group_vars" / "all.yml").read_text())
+    for name in ("gone", "edge"):
+        folder = f"bonneville-containers/{name}"
+        stand(lab, tmp_path_factory.mktemp("stood"), folder, owner=shared["container_fleet_owner"])
+    with another_datacenter(lab):
+        pruned = play("prune", {"container_fleet_datacenter": "DC0"})
+        assert pruned.status == "successful", pruned.output
+        assert containers(lab) == {"edge-web"}
+        one = {"container_fleet_datacenter": "DC0", "container_fleet_teardown_name": "edge"}
+        destroyed = play("destroy", one)
+        assert destroyed.status == "successful", destroyed.output
+        assert containers(lab) == set()
+
+
+def test_a_fleet_is_called_as_its_directory_is_whichever_playbook_brings_it(
+    project: Path, play: Play, lab: Lab
+) -> None:
+    fleets = project / "project" / "fleets"
+    shutil.rmtree(fleets / "shop")
+    (fleets / "edge").rename(fleets / "Edge.v2")
+    compose = fleets / "Edge.v2" / "compose.yaml"
+    compose.write_text("name: store\n" + compose.read_text())
+    answers = {"fleet": "Edge.v2", "container_fleet_prune": "false", "container_fleet_max_prune": "5"}
+    one = play("deploy_one", answers)
+    assert one.status == "successful", one.output
+    assert containers(lab) == {name.replace("edge", "Edge.v2") for name in EDGE}
+    drift = play("drift")
+    assert drift.status == "successful", drift.output
+    pruned = play("prune")
+    assert pruned.status == "successful" and "Every fleet of this owner is described." in pruned.output, pruned.output
 
 
 def test_drift_fails_a_plan_only_where_that_is_asked_for(project: Path, play: Play, lab: Lab) -> None:

@@ -50,10 +50,11 @@ def test_progress_and_a_table_are_shown(play) -> None:  # type: ignore[no-untype
     [
         ("no_log: true", ()),
         ("vars: {bonneville_vsphere_progress: false}", ()),
+        ("register: _", ("-e", "bonneville_vsphere_progress=False")),
         ("async: 60\n      poll: 1", ()),
         ("register: _", ("--check",)),
     ],
-    ids=["no_log", "switched off", "async", "check mode"],
+    ids=["no_log", "switched off", "switched off on the command line", "async", "check mode"],
 )
 def test_it_is_silent(play, keywords: str, arguments: tuple[str, ...]) -> None:  # type: ignore[no-untyped-def]
     output = play(keywords, *arguments).output

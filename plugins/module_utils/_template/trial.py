@@ -17,6 +17,7 @@ import uuid
 from collections.abc import Mapping
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container import template_marks as marks_of
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import KEY_NONCE
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.template_marks import Marks
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
@@ -35,8 +36,6 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.waitin
 _SECONDS = 180.0
 _COMMAND = "/bonneville-trial"
 _NO_IMAGE = "bonneville/trial:none"
-# As container VMs record theirs.
-_KEY_NONCE = "bonneville.nonce"
 _WHAT = "The new generation runs no container"
 _NEXT_STEP = "The generation before it keeps serving. Mend what the reason says, then run again"
 # The container began, and its command was not found; or it was made, and the network gives no address, which is
@@ -121,7 +120,7 @@ class Trials:
             bios_uuid=own.bios_uuid,
             extra_config={
                 **own.encode(),
-                _KEY_NONCE: nonce,
+                KEY_NONCE: nonce,
                 **dict.fromkeys(inherited, ""),
                 protocol.KEY_SPEC: sealing.seal(spec.encode(), key=marks.key, obj=trial),
             },

@@ -31,7 +31,6 @@ VM_PROPERTIES = (
     "config.annotation",
     "config.extraConfig",
     "config.files.vmPathName",
-    "config.guestId",
     "config.hardware.memoryMB",
     "config.hardware.numCPU",
     "config.instanceUuid",
@@ -90,7 +89,6 @@ class VmFacts:
     cpus: int
     memory_mb: int
     memory_reservation_mb: int
-    guest_id: str
     vmx_path: str
     datastores: tuple[str, ...]
     extra_config: Mapping[str, str] = field(repr=False)
@@ -135,7 +133,7 @@ class HostFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class DatastoreFacts:
-    """A datastore; ``shared`` when several hosts mount it."""
+    """A datastore."""
 
     moid: str
     name: str
@@ -145,7 +143,6 @@ class DatastoreFacts:
     free_bytes: int
     accessible: bool
     maintenance: bool
-    shared: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +297,6 @@ def vm_facts(one: Read, paths: Mapping[str, str]) -> VmFacts:
         cpus=int(one.get("config.hardware.numCPU") or 0),
         memory_mb=int(one.get("config.hardware.memoryMB") or 0),
         memory_reservation_mb=int(one.get("config.memoryAllocation.reservation") or 0),
-        guest_id=str(one.get("config.guestId") or ""),
         vmx_path=str(one.get("config.files.vmPathName") or ""),
         datastores=moids_of(one.get("datastore")),
         extra_config=options(one.get("config.extraConfig")),
@@ -333,7 +329,6 @@ def datastore_facts(one: Read) -> DatastoreFacts:
         free_bytes=int(summary.freeSpace or 0),
         accessible=bool(summary.accessible),
         maintenance=str(summary.maintenanceMode or "normal") != "normal",
-        shared=bool(summary.multipleHostAccess),
     )
 
 

@@ -171,7 +171,7 @@ def facts(moid: str, *, cpus: int) -> VmFacts:
     return VmFacts(
         moid=moid, name=moid, folder=FOLDER, folder_moid="f", host="h", pool="p", power="poweredOn", frozen=False,
         connected=True, is_template=False, bios_uuid="", instance_uuid="", ip="", tools_running=True, annotation="",
-        boot_time=None, cpus=cpus, memory_mb=2048, memory_reservation_mb=0, guest_id="", vmx_path="", datastores=(),
+        boot_time=None, cpus=cpus, memory_mb=2048, memory_reservation_mb=0, vmx_path="", datastores=(),
         extra_config={},
     )  # fmt: skip
 
