@@ -77,6 +77,7 @@ from ansible.inventory.data import InventoryData
 from ansible.module_utils.basic import missing_required_lib
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.unsafe_proxy import wrap_var
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.report import describe
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.sight import look
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
@@ -160,6 +161,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             "container_vm": dict(one),
             **({"ansible_host": one["vm"]["ip"]} if one["vm"]["ip"] else {}),
         }
+        # A guest may write what it likes into its status: it is no template.
+        variables = wrap_var(variables)
         for variable, value in variables.items():
             self.inventory.set_variable(name, variable, value)
         strict = self.get_option("strict")

@@ -202,6 +202,9 @@ def test_prune_takes_this_repositorys_fleets_alone_when_asked_and_no_more_than_e
     assert len(everything) == 6
     look = repository / "playbooks" / "look.yml"
     look.write_text("- import_playbook: bonneville.vsphere.prune_fleets\n")
+    # A description that is a link describes a fleet as well.
+    compose = repository / "fleets" / "edge" / "compose.yaml"
+    compose.symlink_to(compose.rename(compose.with_name("linked.yaml")).name)
 
     told = play("look")
     assert told.status == "successful" and "No longer described: gone, past" in told.output, told.output

@@ -74,11 +74,11 @@ def load(
         InvalidOption, Unsupported, Several: all that is wrong, each with its file, and its line where it is known.
     """
     look = look or inside(directory)
-    known = _variables(variables or {}, look, name)
-    model = assemble(_files(files, look), variables=known, look=look)
+    paths = _files(files, look)
+    known, fleet = _named(name, directory, paths, look=look, variables=_variables(variables or {}, look))
+    model = assemble(paths, variables=known, look=look)
     problems = Problems(ignore_unsupported)
     check_ignored(list(ignore_unsupported), problems)
-    fleet = _fleet_name(name, model, directory)
     kept = honoured(model, "fleet", fleet, problems)
     services: Mapping[str, Tree | None] = model.get("services") or {}
     enabled = together.enabled(services, profiles or known.get("COMPOSE_PROFILES", "").split(","))
@@ -117,11 +117,11 @@ def outline(
     Raises: InvalidOption, Several, for what is needed and cannot be read.
     """
     look = look or inside(directory)
-    known = _variables(variables or {}, look, name)
-    model = assemble(_files(files, look), variables=known, look=look, part=_needed_to_remove)
+    paths = _files(files, look)
+    known, fleet = _named(name, directory, paths, look=look, variables=_variables(variables or {}, look))
+    model = assemble(paths, variables=known, look=look, part=_needed_to_remove)
     problems = Problems()
     top = extension.read(model, "top", "", problems)
-    fleet = _fleet_name(name, model, directory)
     volumes = _volumes(fleet, model.get("volumes") or {}, top, problems, mounted=frozenset())
     problems.settle(FAILED)
     return Project(
@@ -165,14 +165,28 @@ def _bare_services(written: Mapping[str, Tree | None]) -> tuple[FleetService, ..
     return found
 
 
-def _variables(given: Mapping[str, Any], look: Look, name: str) -> dict[str, str]:
-    """The variables given with the fleet's name, and below them those of ``.env``."""
+def _named(
+    name: str, directory: str, paths: Sequence[str], *, look: Look, variables: Mapping[str, str]
+) -> tuple[dict[str, str], str]:
+    """The variables with the fleet's name among them, and that name: as given, or as Compose finds it."""
+    if name:
+        return {**variables, "COMPOSE_PROJECT_NAME": name}, name
+    found = _fleet_name(assemble(paths, variables=variables, look=look, part=_only_name), directory)
+    return {"COMPOSE_PROJECT_NAME": found, **variables}, found
+
+
+def _only_name(tree: Tree) -> Tree:
+    return _some(tree, ("name",))
+
+
+def _variables(given: Mapping[str, Any], look: Look) -> dict[str, str]:
+    """The variables given, and below them those of ``.env``."""
     own = {
         str(name): text(f"variables.{name}", value, secret=True) for name, value in given.items() if value is not None
     }
     if look(".env").state != MISSING:
-        own = read_dotenv(".env", need_text(look, ".env", None, role="the variables in"), own) | own
-    return own | ({"COMPOSE_PROJECT_NAME": name} if name else {})
+        return read_dotenv(".env", need_text(look, ".env", None, role="the variables in"), own) | own
+    return own
 
 
 def _files(files: Sequence[str], look: Look) -> list[str]:
@@ -191,10 +205,8 @@ def _files(files: Sequence[str], look: Look) -> list[str]:
     )
 
 
-def _fleet_name(name: str, model: Tree, directory: str) -> str:
-    """The name as it is given, or else as Compose makes it."""
-    if name:
-        return name
+def _fleet_name(model: Tree, directory: str) -> str:
+    """The name of the files, or else as Compose makes it of the directory's."""
     if model.get("name"):
         return str(model["name"])
     made = re.sub(r"[^a-z0-9_-]", "", directory.rstrip("/").rpartition("/")[2].lower()).lstrip("_-")

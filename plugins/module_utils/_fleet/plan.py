@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import compare
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.deploy import HeldImages
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan, plan_removal
@@ -141,7 +142,9 @@ def settle_jobs(
             settled |= {
                 vm.marks.ordinal
                 for vm in standing
-                if _belongs(vm, service) and has_outlived(vm, ttl[service.name], service, now=now)
+                if _belongs(vm, service)
+                and has_outlived(vm, ttl[service.name], service, now=now)
+                and _is_as_wanted(vm, service)
             }
         found.append(replace(service, settled=settled))
     return tuple(found)
@@ -164,6 +167,20 @@ def has_outlived(vm: ContainerVm, ttl: float | None, service: Service, *, now: d
     except ValueError:
         return False  # a guest may say anything
     return ended.replace(tzinfo=ended.tzinfo or UTC) + timedelta(seconds=ttl) <= now
+
+
+def _is_as_wanted(vm: ContainerVm, service: Service) -> bool:
+    """Whether a job's VM is of the job as it is described now: only then what it did is what was to be done."""
+    if service.spec is None or service.recreate:
+        return False
+    return compare(
+        service.spec,
+        vm.marks.applied,
+        rules=service.rules,
+        scope=service.identity(vm.marks.ordinal).scope,
+        digest_key=service.digest_key,
+        exact=service.exact,
+    ).equal
 
 
 def record_names(fleet: Fleet, scope: Scope) -> dict[str, str]:

@@ -158,9 +158,9 @@ class _Assembler:
                 raise mistake("Cannot include into", path, mark, "no path is given", "Add 'path'")
             for one in paths:
                 need_text(self._look, one, mark, role="the included file")
-            if paths[0] in included:
-                told = ", which includes ".join([*included, paths[0]])
-                raise mistake("Cannot include", paths[0], mark, f"it includes itself: {told}", "Break the circle")
+            for again in (one for one in paths if one in included):
+                told = ", which includes ".join([*included, again])
+                raise mistake("Cannot include", again, mark, f"it includes itself: {told}", "Break the circle")
             directory = wanted.get("project_directory")
             base = join(place.base, directory) if directory else posixpath.dirname(paths[0])
             inner = _Place(base=base, variables=self._include_variables(wanted, base, place, mark))

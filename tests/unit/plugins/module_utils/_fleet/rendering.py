@@ -27,7 +27,7 @@ _LEFT_OUT = frozenset({"build", "devices", "develop", "env_file", "label_file", 
 def ours(case: Path, *, files: list[str], profiles: list[str]) -> dict[str, Any]:
     """A case's model as our loader makes it, profiles chosen and environments resolved."""
     look, problems = inside(str(case)), Problems()
-    variables = compose._variables({}, look, case.name)
+    variables = {"COMPOSE_PROJECT_NAME": case.name, **compose._variables({}, look)}
     model = assemble(files, variables=variables, look=look)
     found: dict[str, Any] = {"services": {}}
     for name, service in together.enabled(model["services"], profiles).items():

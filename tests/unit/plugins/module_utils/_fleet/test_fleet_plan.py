@@ -203,6 +203,15 @@ def test_a_finished_job_has_its_time(ttl: float | None, code: int, must_succeed:
     assert has_outlived(job_vm(job, code=code, at=at), ttl, job, now=NOW) is outlived
 
 
+def test_a_job_that_changed_runs_though_the_time_of_the_one_before_has_passed() -> None:
+    old, new = (member("job", ends=True, must_succeed=True, options={"image": f"job:{n}"}) for n in (1, 2))
+    files = fleet_of(in_files("job", job=True, ttl=60.0))
+    for wanted, done in ((old, [("remove", "shop-job")]), (new, [("recreate", "shop-job")])):
+        vms = [job_vm(old)]
+        (service,) = settle_jobs(files, [wanted], vms, Scope(), vcenter=tables.VCENTER, now=NOW)
+        assert kinds(plan_fleet(files, seen_of([service], vms), {})) == done
+
+
 def test_a_recorded_job_is_not_made_again_and_another_one_is() -> None:
     job = member("job", ends=True, options={"env": {"TOKEN": "hush"}})
     name = finished.record_name(job, "", vcenter=tables.VCENTER)

@@ -106,6 +106,12 @@ def test_what_cannot_be_found(text: str, told: str) -> None:
     assert message.startswith(told)
 
 
+def test_a_circle_of_includes_is_told_wherever_it_closes() -> None:
+    circle = "include: [{path: [x.yaml, b.yaml]}]\n"
+    (message,) = messages(circle, {"x.yaml": "services: {web: {image: a}}", "b.yaml": circle})
+    assert message.startswith("Cannot include 'b.yaml': b.yaml:1: it includes itself: compose.yaml, which includes b.y")
+
+
 def test_the_same_thing_may_be_included_twice() -> None:
     files = {"a.yaml": "services: {web: {image: a}}"}
     assert len(load("include: [a.yaml]\nservices: {web: {image: a}}\n", files).services) == 1

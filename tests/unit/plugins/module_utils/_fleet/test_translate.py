@@ -421,6 +421,25 @@ def test_variables_are_above_the_dotenv() -> None:
     assert found.options["image"] == "given-given-file-5-shop"
 
 
+@pytest.mark.parametrize(
+    ("files", "name"),
+    [
+        ({"compose.yaml": "name: store\n"}, "store"),
+        ({"compose.yaml": "name: ${A}-${B:-b}\n", ".env": "A=a"}, "a-b"),
+        ({"compose.yaml": "name: store\n", "compose.override.yaml": "name: other\n"}, "other"),
+        ({"compose.yaml": ""}, "f"),
+    ],
+)
+def test_the_fleets_name_is_a_variable_wherever_it_is_from(files: dict[str, str], name: str) -> None:
+    from ansible_collections.bonneville.vsphere.plugins.module_utils._fleet import compose
+
+    from tests.support.composing import texts
+
+    text = files["compose.yaml"] + "services: {web: {image: '${COMPOSE_PROJECT_NAME}:1'}}"
+    found = compose.load("/F", look=texts({**files, "compose.yaml": text}))
+    assert found.name == name and found.service("web").options["image"] == f"{name}:1"
+
+
 def test_names_may_begin_as_fields_of_ones_own_do() -> None:
     found = load("services: {x-web: {image: a, ports: ['80:80'], volumes: ['x-v:/v']}}\nvolumes: {x-v: }\n")
     assert found.service("x-web").options["published_ports"] == ["80:80/tcp"]
