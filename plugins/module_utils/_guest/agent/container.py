@@ -34,6 +34,10 @@ _STATES = {"removing": "dead"}
 _NEVER = "0001-01-01T00:00:00Z"
 
 
+class Gone(Problem):
+    """The Engine answers, and has no such container."""
+
+
 def create_body(spec: Spec, image_id: str, *, names: str = "") -> dict[str, Any]:
     """The body for ``POST /containers/create``: the spec's, with what only the guest can know.
 
@@ -111,7 +115,7 @@ def inspect(engine: Engine, container: str) -> dict[str, Any]:
     except (EngineError, HttpError) as error:
         raise engine_problem(error, "docker_unavailable") from error
     if found is None:
-        raise Problem("internal", "the container was removed from inside the VM")
+        raise Gone("internal", "the container was removed from inside the VM")
     return found
 
 

@@ -62,7 +62,7 @@ class Engine:
 
     def _negotiate(self) -> None:
         with request(self._path, "GET", "/version", timeout=10.0) as answer:
-            data = self._json(answer)
+            data = self._json(answer.read())
         newest = _pair(str(data["ApiVersion"]))
         oldest = _pair(str(data.get("MinAPIVersion") or "1.12"))
         if oldest > _NEWEST:
@@ -95,9 +95,9 @@ class Engine:
             raise EngineError(answer.status, message)
         return answer
 
-    def _json(self, answer: Response) -> Any:
+    def _json(self, raw: bytes) -> Any:
         try:
-            return json.loads(answer.read())
+            return json.loads(raw)
         except ValueError as error:
             raise HttpError(f"the Engine's answer is no JSON: {error}") from error
 
@@ -106,7 +106,7 @@ class Engine:
         headers = {} if data is None else {"Content-Type": "application/json"}
         with self._open(method, target, query=query, headers=headers, body=body, timeout=timeout) as answer:
             raw = answer.read()
-        return json.loads(raw) if raw.strip() else None
+        return self._json(raw) if raw.strip() else None
 
     # images --------------------------------------------------------------
 

@@ -24,7 +24,8 @@ class Follower:
     """Calls ``look`` after every event of the container, and whenever the stream had to be opened anew.
 
     ``look`` inspects and reports; what it finds is the truth, an event only says
-    when. It returns None where there is nothing left to follow.
+    when. It returns None where there is nothing left to follow, and raises Problem
+    where the Engine does not tell: then it is called again when the Engine does.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class Follower:
         self._look = look
         self._lost = lost
         self._subscribed = threading.Event()
+        self._stream: Response | None = None
         self._thread = threading.Thread(target=self._run, name="follow", daemon=True)
 
     def begin(self) -> None:
@@ -46,10 +48,17 @@ class Follower:
         self._thread.start()
         self._subscribed.wait(5.0)
 
+    def again(self) -> None:
+        """Look as soon as the Engine answers, also without an event."""
+        self._subscribed.set()
+        if self._stream:
+            self._stream.close()
+
     def _run(self) -> None:
         while True:
             try:
                 with self._engine.events(self._container, _KINDS) as stream:
+                    self._stream = stream
                     first = not self._subscribed.is_set()
                     self._subscribed.set()
                     # The first look is the starter's own.

@@ -11,10 +11,10 @@ import threading
 import time
 from dataclasses import asdict, replace
 from types import TracebackType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..protocol import KEY_KEY, KEY_START, ContainerStatus
-from . import container, unseal, volumes
+from . import container, places, state, unseal, volumes
 from .discovery import Discovery
 from .engine import Engine, EngineError
 from .follow import Follower
@@ -29,6 +29,9 @@ from .unixhttp import HttpError
 _TICK = 1.0
 # A key of its own is for later updates: made when the neighbours' clones have had their start.
 _CALM_AFTER = 10.0
+_KEEP_EVERY = 5.0
+# What the wall clock may do between two ticks; more is a suspended VM's, and costs one status where it is not.
+_SUSPENDED_AFTER = 5.0
 
 
 class Stopped(BaseException):
@@ -52,7 +55,10 @@ class Guest:
         self._reporter = reporter
         self.record = record
         self._discovery = discovery
-        log = record.log
+        # Whichever was written last; the file is gone or torn at worst.
+        log = max(record.log, state.load(places.LOGGED) or {}, key=lambda one: int(one.get("bytes", 0)))
+        self._since = str(log.get("since", ""))
+        self._kept: dict[str, Any] | None = None
         self._port = LogPort(
             record.log_max_bytes, written=int(log.get("bytes", 0)), capped=bool(log.get("capped", False))
         )
@@ -80,9 +86,9 @@ class Guest:
 
     def follow(self) -> None:
         """Listen for the container's events; to be called before it is started, so that none is missed."""
-        since = str(self.record.log.get("since", ""))
-        self._log = LogFollower(self._engine, self.record.container, self._port, tty=self.record.tty, since=since)
-        self._follower = Follower(self._engine, self.record.container, self.look, self._lost)
+        self._log = LogFollower(self._engine, self.record.container, self._port, tty=self.record.tty, since=self._since)
+        self._kept = persisted(self._port, self._log)
+        self._follower = Follower(self._engine, self.record.container, self._look, self._lost)
         self._follower.begin()
 
     def start(self) -> None:
@@ -95,15 +101,28 @@ class Guest:
             return
         self.look()
 
-    def look(self) -> ContainerStatus | None:
-        """Read the container, report it, and remember what the next boot needs; None once it is gone."""
+    def look(self) -> None:
+        """Read the container and report it: now, or when dockerd answers again."""
+        try:
+            self._look()
+        except Problem:
+            if self._follower:
+                self._follower.again()
+
+    def _look(self) -> ContainerStatus | None:
+        """Read the container, report it, and remember what the next boot needs; None once it is gone.
+
+        Raises Problem, which is reported, when dockerd does not tell.
+        """
         with self._lock:
             try:
                 found = container.inspect(self._engine, self.record.container)
             except Problem as problem:
                 self._running = False
                 self._fail(problem)
-                return None
+                if isinstance(problem, container.Gone):
+                    return None
+                raise
             now = container.status_of(found, self.record.image_status)
             phase = container.phase_of(now)
             self._running = phase == "running"
@@ -159,7 +178,15 @@ class Guest:
         """Live with the container until SIGTERM: obey new start tokens while it does not run."""
         calm = time.monotonic() + _CALM_AFTER
         settled = False
+        keep, ticked = 0.0, time.time()
         while True:
+            ticked, before = time.time(), ticked
+            if ticked - before > _SUSPENDED_AFTER:
+                # Who resumed the VM waits for a status that is newer than the last one.
+                self._reporter.again()
+            if time.monotonic() > keep:
+                keep = time.monotonic() + _KEEP_EVERY
+                self._keep()
             if not settled and time.monotonic() > calm:
                 settled = True
                 os.sync()
@@ -169,6 +196,17 @@ class Guest:
             if self._discovery:
                 self._discovery.look()
             time.sleep(_TICK)
+
+    def _keep(self) -> None:
+        """Put on disk how far the log is, apart from the record: of one not durable, a power loss may leave nothing."""
+        log = persisted(self._port, self._log)
+        if self._kept in (None, log):
+            return
+        self._kept = log
+        try:
+            state.save(places.LOGGED, log, durable=False)
+        except OSError as error:
+            journal(f"{as_problem(error)}")
 
     def _obey(self) -> None:
         if self.ordered() and self.record.container:

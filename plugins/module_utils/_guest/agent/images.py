@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..protocol import ImageStatus, Login
 from .engine import Engine, EngineError, engine_problem
 from .problem import Problem
-from .unixhttp import HttpError
+from .unixhttp import HttpError, Stalled
 
 _HUB = "docker.io"
 _HUB_AUTH = "https://index.docker.io/v1/"
@@ -84,6 +84,8 @@ def pull(engine: Engine, name: str, logins: Iterable[Login]) -> ImageStatus:
     reference = parse(name)
     try:
         engine.pull(reference.repository, reference.tag, auth_for(name, logins))
+    except Stalled as error:
+        raise Problem("image_pull_failed", f"image {name}: the registry stopped sending ({error})") from error
     except (EngineError, HttpError) as error:
         problem = engine_problem(error, "image_pull_failed")
         raise Problem(problem.code, f"image {name}: {problem}") from error

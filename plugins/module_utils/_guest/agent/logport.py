@@ -145,7 +145,6 @@ class LogFollower:
                 self._copy()
             except EngineError as error:
                 self._port.notice(f"the container's output cannot be read: {error}")
-                return
             except HttpError as error:
                 journal(f"log: {error}")
             if not self._wake.is_set():

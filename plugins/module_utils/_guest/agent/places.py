@@ -15,6 +15,7 @@ KEY = f"{RUN}/key.pem"
 FREEZE = f"{RUN}/freeze.json"  # about to freeze, or frozen
 THAW = f"{RUN}/thaw.json"  # thawed, and not yet a container VM
 CONTAINER = f"{LIB}/container.json"
+LOGGED = f"{LIB}/log.json"
 PRIME = f"{LIB}/prime.json"
 FILES = f"{LIB}/files"
 VOLUMES = f"{LIB}/volumes"

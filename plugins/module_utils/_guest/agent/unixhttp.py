@@ -20,6 +20,14 @@ class HttpError(Exception):
     """The socket cannot be reached, or what it says is no HTTP."""
 
 
+class Stalled(HttpError):
+    """Nothing came for as long as the caller was ready to wait."""
+
+
+def _failed(error: Exception, *, during: str) -> HttpError:
+    return (Stalled if isinstance(error, TimeoutError) else HttpError)(f"{during}: {error}")
+
+
 class Response:
     """A status, headers (names in lower case) and a body that is read once; close it, or use it in ``with``."""
 
@@ -61,7 +69,13 @@ class Response:
         self._socket.close()
 
     def pieces(self) -> Iterator[bytes]:
-        """The body, as it arrives."""
+        """The body, as it arrives; raises HttpError when it breaks off."""
+        try:
+            yield from self._body()
+        except (OSError, ValueError) as error:
+            raise _failed(error, during="in the middle of the answer") from error
+
+    def _body(self) -> Iterator[bytes]:
         if self.status in (204, 304):
             return
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
@@ -152,4 +166,4 @@ def request(
         return Response(connection)
     except (OSError, HttpError, ValueError) as error:
         connection.close()
-        raise HttpError(f"{method} {target}: {error}") from error
+        raise _failed(error, during=f"{method} {target}") from error
