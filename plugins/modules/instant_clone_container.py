@@ -88,11 +88,11 @@ options:
     type: str
   ip_address:
     description:
-      - Address of the VM with its prefix, such as V(192.0.2.7/24). Not set, it comes by DHCP.
+      - IPv4 address of the VM with its prefix, such as V(192.0.2.7/24). Not set, it comes by DHCP.
       - A container with an address of its own is replaced by stopping the old one first.
     type: str
   gateway:
-    description: Default gateway of the VM. Needs O(ip_address).
+    description: Default gateway of the VM, an IPv4 address. Needs O(ip_address).
     type: str
   dns:
     description: DNS servers of the VM. Not set, they come by DHCP.
@@ -170,7 +170,9 @@ options:
     description:
       - What becomes of a new container that did not come up. V(remove) leaves nothing behind, the last lines of
         its output are in the error. V(keep) leaves it to be looked at, and the next run replaces it.
-      - A container that it was to replace stays in either case.
+      - A container that it was to replace stays in either case. Where it had to make room, it is then again what it
+        was, off or on, and is started again only if it ran.
+      - A VM that is kept is powered off where O(ip_address) or O(mac_address) would be in use twice.
     type: str
     choices: [keep, remove]
     default: remove

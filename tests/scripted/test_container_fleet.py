@@ -332,6 +332,42 @@ def test_a_job_that_failed_holds_back_who_waits_for_it_and_is_run_again(
     assert kinds(again) == [("start", f"{name}-migrate"), ("create", f"{name}-web")]
 
 
+@pytest.mark.parametrize("replicas", [1, 2], ids=["alone", "rolled back"])
+def test_a_finished_job_whose_update_fails_is_not_run_again(
+    scripted_lab: Lab, session: Session, fleet: Fleet, name: str, replicas: int
+) -> None:
+    """Of two, the first one's replacement goes well, and is taken back."""
+    text = f"""
+        services:
+          job:
+            image: {JOB}
+            restart: "no"
+            environment: {{VERSION: "@"}}
+            deploy: {{replicas: {replicas}, update_config: {{parallelism: 1, failure_action: rollback}}}}
+    """
+    jobs = [f"{name}-job-{number}" for number in range(replicas)]
+    with scripted_lab.scripted({"match": f"{name}-job*", "script": ended(0)}):
+        fleet(text)
+        hear(session, scripted_lab, jobs, "exited")
+    before = scripted_lab.vms(f"bonneville-containers/{name}")
+    broken = {
+        "match": f"{jobs[-1]}~2",
+        "script": [{"phase": "failed", "reason": {"code": "disk_full", "message": "no space"}}],
+    }
+    with scripted_lab.scripted(broken):
+        failed = fleet(text.replace("@", "2"), ok=False)
+        assert "no space" in failed["msg"] and "the old one is on again as it was" in failed["msg"], failed["msg"]
+        hear(session, scripted_lab, jobs, "exited")
+    vms = scripted_lab.vms(f"bonneville-containers/{name}")
+    assert {job: vm["moid"] for job, vm in vms.items()} == {job: vm["moid"] for job, vm in before.items()}
+    for job in jobs:
+        assert not vms[job]["extra_config"].get("guestinfo.bonneville.start"), "it was ordered to run again"
+        assert (
+            '"finished_at":"2026-01-01T00:00:00.123456789Z"' in vms[job]["extra_config"]["guestinfo.bonneville.status"]
+        )
+    assert not fleet(text)["changed"]
+
+
 def test_a_job_that_nobody_waits_for_is_reported_only(
     scripted_lab: Lab, session: Session, fleet: Fleet, name: str
 ) -> None:

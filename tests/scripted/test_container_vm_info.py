@@ -248,9 +248,7 @@ def test_it_costs_one_login_and_one_read(info: Info, scripted_lab: Lab) -> None:
         ({"vcenter_password": "wrong"}, "login_refused", "vcenter_password"),
     ],
 )
-def test_bad_input(
-    result: Callable[..., dict[str, Any]], options: dict[str, Any], code: str, words: str
-) -> None:
+def test_bad_input(result: Callable[..., dict[str, Any]], options: dict[str, Any], code: str, words: str) -> None:
     said = result(**options)
     assert said["failed"]
     assert said["error_code"] == code

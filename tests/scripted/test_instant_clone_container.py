@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import apply
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.lookup import ensure_folder, find_datacenter
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.session import Session
 
@@ -133,6 +139,29 @@ def test_one_with_an_address_of_its_own_makes_room_first(service: Run, scripted_
     assert kinds(service(labels={"a": "2"}, **options)) == [("recreate", name)]
 
 
+def test_a_stopped_one_whose_replacement_fails_stays_off(service: Run, scripted_lab: Lab) -> None:
+    options = {"ip_address": "198.18.0.9/15", "state": "stopped"}
+    name = service(labels={"a": "1"}, **options)["vm"]["name"]
+    with scripted_lab.scripted({"match": f"{name}~2", "script": [OUT_OF_SPACE]}):
+        failed = service(labels={"a": "2"}, **options)
+    assert failed["reason"]["code"] == "disk_full"
+    assert "so the old one stays off" in failed["msg"] and "started again" not in failed["msg"]
+    assert scripted_lab.vms()[name]["power"] == "poweredOff"
+    assert kinds(service(labels={"a": "1"}, **options)) == []
+
+
+def test_one_with_an_address_that_is_kept_though_it_failed_is_off(service: Run, scripted_lab: Lab) -> None:
+    options = {"ip_address": "198.18.0.9/15", "on_failure": "keep"}
+    name = service(labels={"a": "1"}, **options)["vm"]["name"]
+    with scripted_lab.scripted({"match": f"{name}~2", "script": [OUT_OF_SPACE]}):
+        failed = service(labels={"a": "2"}, **options)
+    assert "its VM was powered off" in failed["msg"] and "old one was started again" in failed["msg"]
+    assert scripted_lab.vms()[name]["power"] == "poweredOn"
+    assert scripted_lab.vms()[f"{name}~2"]["power"] == "poweredOff"
+    assert ("recreate", name) in kinds(service(labels={"a": "2"}, **options)), "what had failed was started"
+    assert vms_of(scripted_lab, name) == [name]
+
+
 def test_states_from_present_to_stopped(service: Run, scripted_lab: Lab) -> None:
     # Scripted guests do not read their specs: one that is told not to start has to be scripted so.
     with scripted_lab.scripted({"match": "states-*", "script": [{"phase": "created"}]}):
@@ -194,6 +223,81 @@ def test_calls_do_not_grow_with_the_inventory_and_little_with_the_replicas(scrip
     scripted_lab.reset_calls()
     service(replicas=10)
     assert sum(scripted_lab.calls().values()) <= 8
+
+
+# Two runs at once -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("on_failure", ["remove", "keep"])
+def test_a_run_leaves_alone_what_another_made_meanwhile(
+    service: Run, scripted_lab: Lab, monkeypatch: pytest.MonkeyPatch, on_failure: str
+) -> None:
+    """Both had planned to make it."""
+    won: dict[str, Any] = {}
+    with beaten(monkeypatch, lambda: won.update(service())):
+        lost = service(on_failure=on_failure)
+    assert kinds(won) == [("create", won["vm"]["name"])]
+    assert lost["error_code"] == "in_use" and "another run made it meanwhile. Run again" in lost["msg"]
+    vm = scripted_lab.vms()[won["vm"]["name"]]
+    assert vm["moid"] == won["vm"]["moid"] and vm["power"] == "poweredOn"
+    assert kinds(service()) == []
+
+
+def test_a_run_leaves_alone_what_another_replaces_meanwhile(
+    service: Run, scripted_lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The old one, which had to make room, is not started beside the other run's new one."""
+    first = service(labels={"a": "1"}, ip_address="198.18.0.9/15")
+    name = first["vm"]["name"]
+    options = {
+        "name": first["containers"][0]["service"],
+        "template": first["containers"][0]["template"],
+        "image": IMAGE,
+        "labels": {"a": "2"},
+        "ip_address": "198.18.0.9/15",
+        **scripted_lab.connection,
+    }
+    others: list[subprocess.Popen[bytes]] = []
+
+    def replace_slowly() -> None:
+        others.append(begin(scripted_lab, options))
+        late = time.monotonic() + 30
+        while f"{name}~2" not in scripted_lab.vms() and time.monotonic() < late:
+            time.sleep(0.02)
+
+    slow = {"match": f"{name}~2", "script": [{"after_ms": 4000, "phase": "running"}]}
+    with scripted_lab.scripted(slow), beaten(monkeypatch, replace_slowly):
+        lost = service(labels={"a": "2"}, ip_address="198.18.0.9/15")
+        standing = {vm["name"]: vm["power"] for vm in scripted_lab.state()["vms"] if vm["name"].startswith(name)}
+        assert others[0].wait(timeout=60) == 0
+    assert lost["error_code"] == "in_use" and "another run made it meanwhile" in lost["msg"]
+    assert standing == {name: "poweredOff", f"{name}~2": "poweredOn"}
+    assert vms_of(scripted_lab, name) == [name]
+    assert scripted_lab.vms()[name]["power"] == "poweredOn"
+    assert kinds(service(labels={"a": "2"}, ip_address="198.18.0.9/15")) == []
+
+
+@contextmanager
+def beaten(monkeypatch: pytest.MonkeyPatch, other: Callable[[], None]) -> Iterator[None]:
+    """What another run does comes between the next run's plan and its first clone."""
+    clone = apply.instant_clone
+
+    def late(*given: Any, **options: Any) -> Any:
+        monkeypatch.setattr(apply, "instant_clone", clone)
+        other()
+        return clone(*given, **options)
+
+    monkeypatch.setattr(apply, "instant_clone", late)
+    yield
+    monkeypatch.setattr(apply, "instant_clone", clone)
+
+
+def begin(lab: Lab, options: dict[str, Any]) -> subprocess.Popen[bytes]:
+    """Begin a run in a process of its own."""
+    run = "import json, sys; from tests.support.modules import run_module; "
+    run += "sys.exit(run_module('instant_clone_container', json.loads(sys.argv[1])).get('failed', 0))"
+    environment = {**os.environ, **lab.environment, "PYTHONPATH": os.pathsep.join(sys.path)}
+    return subprocess.Popen([sys.executable, "-c", run, json.dumps(options)], env=environment)
 
 
 # Jobs -----------------------------------------------------------------------

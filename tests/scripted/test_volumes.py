@@ -97,6 +97,35 @@ def test_a_replacement_that_fails_gives_it_back(deploy: Deploy, scripted_lab: La
     assert held(session, scripted_lab, "fails-db") == before
 
 
+def test_a_stopped_one_whose_replacement_fails_has_it_again_and_stays_off(
+    deploy: Deploy, scripted_lab: Lab, session: Session
+) -> None:
+    rests = {**DB, "state": "stopped"}
+    assert not deploy("rests", services={"db": rests}).errors
+    before = held(session, scripted_lab, "rests-db")
+    failing = {"phase": "failed", "reason": {"code": "volume_unusable", "message": "its disk holds swap"}}
+    scripted_lab.control("POST", "/scripted", [{"match": "rests-db~*", "script": [failing]}])
+    error = deploy("rests", services={"db": {**rests, "env": {"A": "1"}}}).errors["rests-db"]
+    assert "so the old one stays off" in error.message
+    assert scripted_lab.vms()["rests-db"]["power"] == "poweredOff"
+    assert held(session, scripted_lab, "rests-db") == before
+
+
+def test_a_replacement_that_failed_and_is_kept_gives_it_back(
+    deploy: Deploy, scripted_lab: Lab, session: Session
+) -> None:
+    assert not deploy("kept").errors
+    before = held(session, scripted_lab, "kept-db")
+    failing = {"phase": "failed", "reason": {"code": "volume_unusable", "message": "its disk holds swap"}}
+    scripted_lab.control("POST", "/scripted", [{"match": "kept-db~*", "script": [failing]}])
+    error = deploy("kept", services={"db": {**DB, "env": {"A": "1"}}}, on_failure=KEEP).errors["kept-db"]
+    assert "its VM was powered off" in error.message and "old one was started again" in error.message
+    assert held(session, scripted_lab, "kept-db") == before
+    assert held(session, scripted_lab, "kept-db~2") == {}
+    power = {name: vm["power"] for name, vm in scripted_lab.vms().items() if name.startswith("kept-db")}
+    assert power == {"kept-db": "poweredOn", "kept-db~2": "poweredOff"}
+
+
 def test_a_disk_that_cannot_be_attached_leaves_nothing_behind(deploy: Deploy, scripted_lab: Lab) -> None:
     scripted_lab.control("POST", "/faults", {"method": "AttachDisk_Task", "fault": "FileLocked", "task": True})
     error = deploy("locked").errors["locked-db"]

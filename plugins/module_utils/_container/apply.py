@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container import follow, power
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import back, follow, power
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ON, ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build, annotation
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.desired import REMOVE as REMOVE_FAILED
@@ -39,10 +39,7 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._container.wish
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import BonnevilleError
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest import protocol
 from ansible_collections.bonneville.vsphere.plugins.module_utils._progress import Progress
-from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import (
-    CloneOutcome,
-    instant_clone,
-)
+from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.clone import CloneOutcome, instant_clone
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.deadline import Deadline
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.devices import read_hardware
 from ansible_collections.bonneville.vsphere.plugins.module_utils._vsphere.folders import move_into
@@ -116,6 +113,7 @@ class _Run:
         self._began = time.monotonic()
         self._follows: dict[str, Follow] = {}
         self._removed: set[str] = set()
+        self._others: set[str] = set()  # containers that another run makes
         self._shelf = part.shelf or Shelf(session, Stock())
         self._fleet = Keeper(session, part.roster, watch=part.watch, deadline=self._deadline)
         self.done = Done()
@@ -171,6 +169,8 @@ class _Run:
         build = self._builds[name]
         if outcome.vm:
             self.done.vms[name] = outcome.vm
+        if outcome.others:
+            self._others.add(name)
         if outcome.error:
             self.done.errors[name] = outcome.error
             self._count()
@@ -245,7 +245,8 @@ class _Run:
         self._tell_last_words(failed)
         if self._manner.on_failure == REMOVE_FAILED:
             self._discard(failed)
-        self._start_again([build for build in failed if build.action.stop_first])
+        # Another run that makes one also has the say over the one that it replaces.
+        self._put_back([build for build in failed if build.action.stop_first and build.final_name not in self._others])
         replaced = {
             vm.name: vm
             for name, build in self._builds.items()
@@ -349,21 +350,22 @@ class _Run:
                 self.done.vms[name] = moid
                 self.done.errors[name].add(f"and its VM could not be removed: {error.message}")
 
-    def _start_again(self, failed: Iterable[Build]) -> None:
-        """The one that had to make room runs again when the new one failed."""
-        old = {vm.moid: build for build in failed if (vm := build.action.vm)}
-        vms = [vm for build in old.values() if (vm := build.action.vm)]
-        lacking = self._shelf.give_back(vms, deadline=self._cleanup, watch=self._watch)
-        vms = [vm for vm in vms if vm.moid not in lacking]
-        found = {**power.start(self._session, vms, watch=self._watch, deadline=self._cleanup), **lacking}
-        self._fleet.back(found)
-        for moid, error in found.items():
-            words = (
-                f"and the old one could not be started again: {error.message}"
-                if error
-                else "so the old one was started again"
-            )
-            self.done.errors[old[moid].action.identity.name].add(words)
+    def _put_back(self, failed: Sequence[Build]) -> None:
+        """The one that had to make room is again what it was when the new one failed, which is off if it is kept."""
+        new = {self.done.vms.get(build.final_name, ""): build for build in failed if build.spec.is_exclusive}
+        new.pop("", None)
+        aside = back.step_aside(self._session, new, shelf=self._shelf, watch=self._watch, deadline=self._cleanup)
+        self._fleet.off(aside)
+        for moid, error in aside.items():
+            self._follows.pop(new[moid].final_name, None)
+            self.done.errors[new[moid].final_name].add(back.aside_in_words(error))
+        stuck = {new[moid].final_name for moid, error in aside.items() if error}
+        old = {build.final_name: vm for build in failed if (vm := build.action.vm) and build.final_name not in stuck}
+        vms = list(old.values())
+        found = back.put_back(self._session, vms, shelf=self._shelf, watch=self._watch, deadline=self._cleanup)
+        self._fleet.back({vm.moid: found[vm.moid] for vm in vms if vm.booting or back.ran(vm)})
+        for name, vm in old.items():
+            self.done.errors[name].add(back.in_words(vm, found[vm.moid]))
 
     def _stop_new(self) -> None:
         """A new container that is to be stopped was made, not started; its VM goes off."""

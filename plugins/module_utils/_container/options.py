@@ -121,6 +121,17 @@ def _addresses(option: str, value: Any) -> tuple[str, ...]:
     return tuple(_address(option, entry) for entry in values.texts(option, value))
 
 
+def _gateway(option: str, value: Any) -> str:
+    return _only_ipv4(option, _address(option, value), like="192.0.2.1")
+
+
+def _only_ipv4(option: str, address: str, *, like: str) -> str:
+    # The guest would find no address, and what it was to replace would have been stopped for it.
+    if ":" in address:
+        raise invalid(option, address, "a container VM has only IPv4 addresses", f"Write it as {like}")
+    return address
+
+
 def _interface(option: str, value: Any) -> str:
     written = values.text(option, value)
     try:
@@ -129,7 +140,7 @@ def _interface(option: str, value: Any) -> str:
         raise invalid(option, value, "it is no address with a prefix", "Write it as 192.0.2.7/24") from error
     if "/" not in written:
         raise invalid(option, value, "its prefix is missing", f"Write it as {written}/24, with your network's prefix")
-    return str(found)
+    return _only_ipv4(option, str(found), like="192.0.2.7/24")
 
 
 def _mac(option: str, value: Any) -> str:
@@ -216,7 +227,7 @@ _ALL = (
     _option("template", VALUE, values.text),
     _option("network", VALUE, values.text),
     _option("ip_address", VALUE, _interface),
-    _option("gateway", VALUE, _address),
+    _option("gateway", VALUE, _gateway),
     _option("dns", LIST, _addresses, ()),
     _option("dns_search", LIST, values.texts, ()),
     _option("mac_address", VALUE, _mac),

@@ -237,7 +237,8 @@ def _how_it_ended(vm: ContainerVm) -> str:
 
 def _worth(vm: ContainerVm, comparison: Comparison, identity: Identity) -> int:
     """Which of a container's VMs is kept: one that works as wanted, then one that works, then the one in place."""
-    works = vm.power == OFF or vm.phase not in (SILENT, "failed")
+    # One that is off beside the one in place may have failed, and be kept to be looked at: it keeps no status.
+    works = vm.name == identity.name if vm.power == OFF else vm.phase not in (SILENT, "failed")
     return 4 * (works and comparison.equal) + 2 * works + (vm.name == identity.name)
 
 

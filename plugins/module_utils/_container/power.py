@@ -12,7 +12,7 @@ go, loses its power.
 from __future__ import annotations
 
 import secrets as random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import (
@@ -83,12 +83,22 @@ def stop(
     return _down(session, vms, watch=watch, deadline=deadline, on_done=on_done, grace=grace, away=False)
 
 
-def start(session: Session, vms: Sequence[ContainerVm], *, watch: Watch | None = None, deadline: Deadline) -> Outcomes:
+def start(
+    session: Session,
+    vms: Sequence[ContainerVm],
+    *,
+    watch: Watch | None = None,
+    deadline: Deadline,
+    ordered: Callable[[ContainerVm], bool] = lambda vm: True,
+) -> Outcomes:
     """Have containers started: power VMs on, resume suspended ones, and give agents the order to start.
 
     Each one's error by moid, or None where it has begun. What comes of it is to
     be followed (``follow.Follow``), with the VM's status of now as ``before``
     and ``restarted`` set.
+
+    Args:
+        ordered: whether a VM's agent gets the order; without it the VM is powered on, and no more.
 
     Raises: what ends them all: SessionLost, and Unreachable once vCenter stays away.
     """
@@ -101,7 +111,7 @@ def start(session: Session, vms: Sequence[ContainerVm], *, watch: Watch | None =
         orders = {
             moid: Change(extra_config={KEY_START: random.token_hex(8)})
             for moid, vm in known.items()
-            if _needs_order(vm, power[moid])
+            if ordered(vm) and _needs_order(vm, power[moid])
         }
         outcomes |= reconfigure_all(session, orders, deadline=deadline, names=names, watch=followed)
         asleep = [moid for moid in known if power[moid] != ON and outcomes[moid] is None]

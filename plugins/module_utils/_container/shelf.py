@@ -69,16 +69,20 @@ class Shelf:
     def release(self, vms: Iterable[ContainerVm], *, deadline: Deadline, watch: Watch) -> Errors:
         """Take their volumes from VMs that are off; what failed, by moid."""
         known = {vm.moid: vm.name for vm in vms if named_volumes(vm.marks.applied.options)}
-        if not known:
+        return self.take(known, deadline=deadline, watch=watch)
+
+    def take(self, vms: Mapping[str, str], *, deadline: Deadline, watch: Watch) -> Errors:
+        """As :meth:`release`, for VMs that are known to have volumes, given as names by moid."""
+        if not vms:
             return {}
         by_id = {disk.id: disk for disk in (*self._held, *self._disks.values())}
         changes: dict[str, Change] = {}
-        for moid, hardware in read_hardware(self._session, known).items():
+        for moid, hardware in read_hardware(self._session, vms).items():
             devices = [disk for disk in hardware.disks if disk.fcd_id]
             self._released[moid] = tuple(by_id[disk.fcd_id] for disk in devices if disk.fcd_id in by_id)
             if devices:
                 changes[moid] = Change(devices=[detach(disk.device) for disk in devices])
-        outcome = reconfigure_all(self._session, changes, deadline=deadline, names=known, watch=watch)
+        outcome = reconfigure_all(self._session, changes, deadline=deadline, names=vms, watch=watch)
         return {moid: error for moid, error in outcome.items() if error}
 
     def attach(self, vms: Mapping[str, str], *, standing: bool = False, deadline: Deadline, watch: Watch) -> Errors:

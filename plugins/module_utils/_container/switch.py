@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container import follow, power
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container import back, follow, power
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import OFF, ON, ContainerVm
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.build import Build
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.discovery import publish, take_over
@@ -83,7 +83,9 @@ def undo(
         for build in new.values()
         if start_first and _made_room(build) and not build.spec.is_exclusive and (vm := build.action.vm)
     }
-    errors = _start_again(session, early, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds)
+    errors = _put_back(
+        session, early, shelf=None, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds
+    )
     errors |= _take_over(session, roster, to=(), off=new, names=names, watch=watch, deadline=deadline)
     removals = [
         power.Removal(moid=moid, name=build.request.name, power=ON, stop_timeout=float(build.spec.stop_timeout))
@@ -95,15 +97,10 @@ def undo(
     stopped = {
         vm.moid: (build.final_name, vm)
         for build in new.values()
-        if _made_room(build) and (vm := build.action.vm) and vm.moid not in early
+        if build.action.stop_first and (vm := build.action.vm) and vm.moid not in early
     }
-    if shelf:
-        old = [vm for _unused, vm in stopped.values()]
-        lacking = shelf.give_back(old, deadline=deadline, watch=watch)
-        errors |= _by_name(lacking, {moid: name for moid, (name, _unused) in stopped.items()})
-        stopped = {moid: one for moid, one in stopped.items() if moid not in lacking}
-    errors |= _start_again(
-        session, stopped, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds
+    errors |= _put_back(
+        session, stopped, shelf=shelf, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds
     )
     return errors | _publish(session, roster, names=names, watch=watch, deadline=deadline)
 
@@ -127,10 +124,11 @@ def _made_room(build: Build) -> bool:
     return build.action.stop_first and build.action.vm is not None and build.action.vm.power != OFF
 
 
-def _start_again(
+def _put_back(
     session: Session,
     old: Mapping[str, tuple[str, ContainerVm]],
     *,
+    shelf: Shelf | None,
     watch: Watch,
     roster: Roster | None,
     deadline: Deadline,
@@ -138,7 +136,8 @@ def _start_again(
 ) -> Errors:
     """Old ones that had made room, until they run as they did; errors by the containers' names."""
     names = {moid: name for moid, (name, _unused) in old.items()}
-    errors = _by_name(power.start(session, [vm for _unused, vm in old.values()], watch=watch, deadline=deadline), names)
+    vms = [vm for _unused, vm in old.values()]
+    errors = _by_name(back.put_back(session, vms, shelf=shelf, watch=watch, deadline=deadline), names)
     begun = {moid: one for moid, one in old.items() if one[0] not in errors}
     return errors | _follow_back(begun, watch=watch, roster=roster, deadline=deadline, steady_seconds=steady_seconds)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._errors import (
     BonnevilleError,
+    InUse,
     NotFound,
     TaskFailed,
     Unreachable,
@@ -74,13 +75,16 @@ class CloneOutcome:
     """What became of a request.
 
     ``vm`` is the clone's moid. With an ``error`` it is empty, or the clone that
-    stands nevertheless: found by its uuid after its task was lost, and the
-    caller's to adopt or to remove. ``seconds`` ran from the call to the end.
+    stands nevertheless: found by its uuid and its marks after its task was
+    lost, and the caller's to adopt or to remove. ``others`` holds where a VM of
+    this uuid stands that this request did not make, and that is not the caller's
+    to touch. ``seconds`` ran from the call to the end.
     """
 
     request: CloneRequest
     vm: str = ""
     error: BonnevilleError | None = None
+    others: bool = False
     seconds: float = 0.0
 
     @property
@@ -153,7 +157,8 @@ def instant_clone(
     for each outcome when it is known, from this thread. A failure of one is its
     own outcome and stops no other. What failed is looked for by its uuid, since
     in a small window a clone stands although its task failed; so is one whose
-    task had not ended at the deadline, which has TaskFailed as outcome.
+    task had not ended at the deadline, which has TaskFailed as outcome. A VM of
+    that uuid with other marks is another run's: the outcome is InUse, without a VM.
 
     A call whose answer was lost is asked about before it is made again. A
     source that is busy is asked again after a pause.
@@ -222,6 +227,7 @@ class _Run:
         for request in self.waiting:
             (chosen if self.turns.take(request.source) else rest).append(request)
         self.waiting = rest
+        failed = []
         for request, begun in zip(chosen, self.session.in_parallel(self._begin, chosen), strict=True):
             if isinstance(begun, BonnevilleError):
                 self.turns.give_back(request.source)
@@ -232,10 +238,11 @@ class _Run:
                 if is_busy(begun):
                     self._keep(request, begun)
                 else:
-                    self._settle(request, error=begun)
+                    failed.append((request, begun))
             else:
                 self.running[begun._moId] = request
                 self.watch.add(tasks=[begun])
+        self._settle_failed(failed)
         return bool(chosen)
 
     def take_ended(self) -> None:
@@ -286,7 +293,7 @@ class _Run:
         for again in self.later:  # each pause is asked once: it may end between two questions
             (due if again.pause.passed else rest).append(again)
         self.later = rest
-        made = self._made_after_all([again.request for again in due])
+        made = self._standing([again.request for again in due if again.request.key in self._lost]).own
         for again in due:
             if again.request.key in made:
                 self._settle(again.request, vm=made[again.request.key])
@@ -295,33 +302,32 @@ class _Run:
             else:
                 self._settle_failed([(again.request, again.error)])
 
-    def _made_after_all(self, requests: Iterable[CloneRequest]) -> dict[str, str]:
-        """Of the requests whose call had no answer, the clones that stand: they bear the very marks of the request."""
-        asked = [request for request in requests if request.key in self._lost]
-        standing = find_by_uuid(self.session, [request.bios_uuid for request in asked])
+    def _standing(self, requests: Sequence[CloneRequest]) -> _Standing:
+        """What stands with the requests' uuids: such a uuid is the same in each run that makes the container."""
+        standing = find_by_uuid(self.session, [request.bios_uuid for request in requests])
         facts = read_vms(self.session, [vm for vms in standing.values() for vm in vms])
-        return {
-            request.key: vm
-            for request in asked
-            for vm in standing[request.bios_uuid]
-            if vm in facts and _bears(facts[vm].extra_config, request.extra_config)
-        }
+        found = [(request, facts[vm]) for request in requests for vm in standing[request.bios_uuid] if vm in facts]
+        own = {request.key: vm.moid for request, vm in found if _bears(vm.extra_config, request.extra_config)}
+        return _Standing(own=own, others={request.key for request, _unused in found} - own.keys())
 
     def _settle_failed(self, failed: Sequence[tuple[CloneRequest, BonnevilleError]]) -> None:
-        made = self._made_after_all(request for request, _unused in failed)
-        lost = [request.bios_uuid for request, _unused in failed if request.key not in made]
-        standing = find_by_uuid(self.session, lost)
+        standing = self._standing([request for request, _unused in failed])
         for request, error in failed:
-            if request.key in made:
-                self._settle(request, vm=made[request.key])
+            vm = standing.own.get(request.key, "")
+            if vm and request.key in self._lost:
+                self._settle(request, vm=vm)
+            elif request.key in standing.others:
+                self._settle(request, error=_made_by_another(request), others=True)
             else:
-                self._settle(request, vm=next(iter(standing[request.bios_uuid]), ""), error=error)
+                self._settle(request, vm=vm, error=error)
 
-    def _settle(self, request: CloneRequest, *, vm: str = "", error: BonnevilleError | None = None) -> None:
+    def _settle(
+        self, request: CloneRequest, *, vm: str = "", error: BonnevilleError | None = None, others: bool = False
+    ) -> None:
         if vm and error is None:
             self.watch.add(vms=[vm])
         seconds = time.monotonic() - self._begun.get(request.key, time.monotonic())
-        outcome = CloneOutcome(request=request, vm=vm, error=error, seconds=seconds)
+        outcome = CloneOutcome(request=request, vm=vm, error=error, others=others, seconds=seconds)
         self.outcomes[request.key] = outcome
         self.on_clone(outcome)
 
@@ -335,8 +341,21 @@ class _Again:
     pause: Deadline
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Standing:
+    """By the requests' keys, the VMs that bear their very marks, and those of which only others stand."""
+
+    own: Mapping[str, str]
+    others: Set[str]
+
+
 def _bears(present: Mapping[str, str], wanted: Mapping[str, str]) -> bool:
-    return all(present.get(key) == value for key, value in wanted.items() if value)
+    """Whether these are a request's own marks; what guests are told, and what they say, changes meanwhile."""
+    return all(present.get(key) == value for key, value in wanted.items() if value and not key.startswith("guestinfo."))
+
+
+def _made_by_another(request: CloneRequest) -> BonnevilleError:
+    return InUse(_WHAT, obj=request.name, why="another run made it meanwhile", next_step="Run again")
 
 
 def _error(request: CloneRequest, state: TaskState) -> BonnevilleError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -223,11 +224,24 @@ def test_a_task_that_failed_late_leaves_a_clone_that_is_found(bench: Bench) -> N
     assert outcomes[1].vm == bench.vms()["clone-1"]["moid"]
 
 
-def test_a_clone_of_an_earlier_run_is_found_by_its_uuid(bench: Bench) -> None:
+def test_a_task_that_failed_late_is_found_though_its_guest_has_spoken_meanwhile(bench: Bench) -> None:
+    request = bench.request(1)
+    request = replace(request, extra_config={**request.extra_config, STATUS: "not what it will say"})
+    with bench.lab.fault(method="InstantClone_Task", fault="SystemError", task=True, after=True):
+        (outcome,) = bench.clone([request])
+    assert not outcome.ok and not outcome.others
+    assert outcome.vm == bench.vms()["clone-1"]["moid"]
+
+
+@pytest.mark.parametrize("task", [False, True], ids=["call", "task"])
+def test_a_clone_of_another_run_is_not_handed_out(bench: Bench, task: bool) -> None:
+    """Its uuid is that of the container, and so the same in both runs."""
     (first,) = bench.clone([bench.request(0)])
-    (second,) = bench.clone([bench.request(0, bios_uuid=first.request.bios_uuid)])
+    with bench.lab.fault(method="InstantClone_Task", fault="DuplicateName", task=task):
+        (second,) = bench.clone([bench.request(0, bios_uuid=first.request.bios_uuid)])
     assert isinstance(second.error, InUse)
-    assert second.vm == first.vm
+    assert "another run made it meanwhile. Run again" in second.error.message
+    assert second.vm == "" and second.others
 
 
 def test_what_is_not_done_at_the_deadline(bench: Bench) -> None:
@@ -272,7 +286,7 @@ def test_a_call_without_an_answer_does_not_take_another_vm_for_its_own(bench: Be
     with bench.lab.fault(method="InstantClone_Task", fault="reset", new_name="clone-0"):
         (outcome,) = bench.clone([again])
     assert isinstance(outcome.error, InUse)
-    assert outcome.vm == old.vm
+    assert outcome.vm == "" and outcome.others
 
 
 def test_a_source_that_is_busy_is_asked_again(bench: Bench) -> None:

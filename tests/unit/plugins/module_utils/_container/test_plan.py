@@ -122,6 +122,14 @@ def test_a_failed_replacement_goes_and_the_old_one_stays_until_the_next_is_there
     assert found.actions[1].vm == vm(ONE, BEFORE)
 
 
+@pytest.mark.parametrize("standing", ["running", "stopped"])
+def test_a_failed_replacement_that_was_powered_off_is_not_taken_for_one_that_works(standing: str) -> None:
+    """It keeps no status that would tell."""
+    failed = vm(ONE, AFTER, slot="2", name="web~2", phase="stopped")
+    found = make_plan([AFTER], [vm(ONE, BEFORE, phase=standing), failed])
+    assert kinds(found) == [("remove", "web~2"), ("recreate", "web")]
+
+
 def test_a_renamed_vm_gets_its_name_back() -> None:
     assert kinds(make_plan([WEB], [one(name="renamed by hand")])) == [("rename", "web"), ("unchanged", "web")]
 

@@ -73,6 +73,8 @@ def test_an_unknown_option_has_close_matches() -> None:
         ({"etc_hosts": {"db": "nowhere"}}, "no IP address"),
         ({"ip_address": "10.0.0.5"}, "prefix"),
         ({"ip_address": "here/24"}, "no address"),
+        ({"ip_address": "2001:db8::5/64"}, "only IPv4"),
+        ({"gateway": "2001:db8::1"}, "only IPv4"),
         ({"gateway": "10.0.0.1"}, "DHCP"),
         ({"mac_address": "aa:bb:cc:00:11:22"}, "by hand"),
         ({"mac_address": "00:50:56:40:00:00"}, "by hand"),
