@@ -39,7 +39,7 @@ test: setup ## the quick gates and every test: pure, over real SOAP, end to end 
 	$(PYTEST) -n 2 -m quick tests/chaos || failed=1; \
 	wait $$lab || failed=1; cat $(BUILD)/go-test.log; exit $$failed
 	@echo "== end to end with real Docker guests"
-	@$(PYTEST) -m "not long" tests/e2e
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not long" tests/e2e
 	@echo "== NOT RUN here: tests/vm, on virtual machines, which take too long without KVM: make test-vm"
 	@echo "== NOT RUN here: what is marked as long, templates on eight hosts and runs killed at many more moments: make chaos"
 
@@ -72,7 +72,7 @@ test-vm: setup-python $(LAB) setup-qemu ## only the tests on virtual machines: m
 	@$(PYTEST) -s --timeout 1800 tests/vm
 
 e2e: setup ## only the end-to-end tests with real Docker guests
-	@$(PYTEST) -m "not long" tests/e2e
+	@$(PYTEST) $(SIDE_BY_SIDE) -m "not long" tests/e2e
 
 lab: setup $(if $(filter vm,$(GUESTS)),setup-qemu) ## start a vCenter lab in the foreground and print how to use it (GUESTS=docker|vm|scripted)
 	@$(BIN)/python -m tests.support.playground --guests $(or $(GUESTS),docker)

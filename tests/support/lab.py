@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
@@ -9,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +110,10 @@ def running_lab(
     """A lab for the time of the block. With ``verbose`` its progress goes to our own stderr."""
     if not BINARY.exists():
         raise LabDidNotStart(f"{BINARY} is not built: run 'make setup'")
-    with tempfile.TemporaryDirectory(prefix="bonneville-lab-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="bonneville-lab-") as scratch, ExitStack() as starting:
+        if guests != "scripted":
+            # Two at once would both build the guests' root, and might choose the same network.
+            fcntl.flock(starting.enter_context((BUILD / "lab.lock").open("w")), fcntl.LOCK_EX)
         directory = Path(scratch)
         command = [str(BINARY), "serve", "--guests", guests, "--hosts", str(hosts), "--dir", str(directory / "state")]
         command += ["--cache", str(BUILD / "cache"), *arguments]
@@ -120,6 +124,7 @@ def running_lab(
             )
         try:
             ready = _read_ready_line(process=process, log=log, seconds=START_SECONDS[guests])
+            starting.close()
             yield Lab(ready=ready, process=process, directory=directory)
         finally:
             _stop(process)
