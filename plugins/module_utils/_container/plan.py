@@ -122,7 +122,7 @@ def _container(
             waits=True, after=after,
         )  # fmt: skip
         return
-    found = [(vm, _compare(service, identity, vm, held_images)) for vm in candidates]
+    found = [(vm, compare_vm(service, identity, vm, held_images)) for vm in candidates]
     found.sort(key=lambda pair: (-_worth(pair[0], pair[1], identity), pair[0].marks.slot, pair[0].moid))
     vm, comparison = found[0]
     for other, _unused in found[1:]:
@@ -160,9 +160,10 @@ def _container(
     yield _bring_to_state(service, identity, vm)
 
 
-def _compare(
+def compare_vm(
     service: Service, identity: Identity, vm: ContainerVm, held_images: Mapping[tuple[str, str], Collection[str]]
 ) -> Comparison:
+    """How a standing VM differs from what its service wants now. Raises InvalidOption as ``compare`` does."""
     spec = service.spec
     # Whoever asks for a new container in any case may have a new digest key, too.
     if spec is None or service.recreate:

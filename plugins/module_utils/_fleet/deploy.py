@@ -189,8 +189,7 @@ class _FleetRun:
         self._services: dict[str, ServiceRun] = {}
         self._blocked: dict[str, str] = {}
         self._folder_removed = False
-        self._volumes_removed: tuple[str, ...] = ()
-        self._volume_errors: dict[str, BonnevilleError] = {}
+        self._volumes: dict[str, BonnevilleError | None] = {}  # each that was to go, and why it did not
 
     def carry_out(self, plan: Plan) -> None:
         """The lease is for changes; a run that only waits for what is on its way needs none."""
@@ -220,7 +219,7 @@ class _FleetRun:
             run.done.seconds |= outcome.done.seconds
             run.done.statuses |= outcome.done.statuses
             run.done.errors |= outcome.done.errors
-        run.done.errors |= self._volume_errors
+        run.done.errors |= {f"volume {name}": error for name, error in self._volumes.items() if error}
         for name, why in self._blocked.items():
             run.done.errors[f"service {name}"] = _not_started(self._fleet, name, why)
             run.done.vms |= {
@@ -231,7 +230,7 @@ class _FleetRun:
             report=run.report(),
             outcomes=outcomes,
             blocked=dict(self._blocked),
-            volumes_removed=self._volumes_removed,
+            volumes_removed=tuple(name for name, error in self._volumes.items() if not error),
             folder_removed=self._folder_removed,
         )
 
@@ -328,13 +327,11 @@ class _FleetRun:
         )  # fmt: skip
         remove_empty(self._session, {moid: name for moid, name in names.items() if name in old}, watch=watch)
         if self._view.volumes and not self._errors():
-            gone = remove_volumes(
+            self._volumes = remove_volumes(
                 self._session, self._view.volumes, datastores=seen.scope.datastores, deadline=Deadline(60.0),
                 watch=watch,
             )  # fmt: skip
-            self._volume_errors = {f"volume {name}": error for name, error in gone.items() if error}
-            self._volumes_removed = tuple(name for name, error in gone.items() if not error)
-        if self._view.removes_folder and not self._errors() and not self._volume_errors:
+        if self._view.removes_folder and not self._errors() and not any(self._volumes.values()):
             folder = Folder(moid=mine.folder, path=fleet.folder)
             # The lock goes with it: whoever waits for it finds no folder then, and makes its own.
             self._folder_removed = remove_folder(

@@ -11,10 +11,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.actual import ContainerVm
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.compare import compare
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.deploy import HeldImages
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.marks import Identity
-from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import plan, plan_removal
+from ansible_collections.bonneville.vsphere.plugins.module_utils._container.plan import compare_vm, plan, plan_removal
 from ansible_collections.bonneville.vsphere.plugins.module_utils._container.steps import (
     RECREATE,
     START,
@@ -173,14 +172,7 @@ def _is_as_wanted(vm: ContainerVm, service: Service) -> bool:
     """Whether a job's VM is of the job as it is described now: only then what it did is what was to be done."""
     if service.spec is None or service.recreate:
         return False
-    return compare(
-        service.spec,
-        vm.marks.applied,
-        rules=service.rules,
-        scope=service.identity(vm.marks.ordinal).scope,
-        digest_key=service.digest_key,
-        exact=service.exact,
-    ).equal
+    return compare_vm(service, service.identity(vm.marks.ordinal), vm, {}).equal
 
 
 def record_names(fleet: Fleet, scope: Scope) -> dict[str, str]:

@@ -205,18 +205,8 @@ def with_strays(
 
     Each host costs a call, side by side, and what is found one more. ``folder`` is the template's path.
     """
-    uuids = [
-        marks_of.bios_uuid(
-            vcenter=session.instance_uuid,
-            folder=folder,
-            template=spec.name,
-            host=host.moid,
-            generation=spec.generation,
-            sequence=sequence,
-        )
-        for host in missing
-    ]
-    return _with_found(session, seen, uuids, template=spec.name)
+    lacking = [(host.moid, spec.generation, sequence) for host in missing]
+    return _with_found(session, seen, lacking, template=spec.name, folder=folder)
 
 
 def with_siblings(session: Session, seen: Survey, *, template: str, besides: str = "") -> Survey:
@@ -237,21 +227,24 @@ def with_siblings(session: Session, seen: Survey, *, template: str, besides: str
         for host in one.hosts
         if not asked or host in asked
     } - there  # fmt: skip
+    return _with_found(session, seen, sorted(lacking), template=template, folder=seen.folder.path)
+
+
+def _with_found(
+    session: Session, seen: Survey, lacking: Iterable[tuple[str, str, int]], *, template: str, folder: str
+) -> Survey:
+    """What stands, with what is found of a template's VMs by host, generation and sequence."""
     uuids = [
         marks_of.bios_uuid(
             vcenter=session.instance_uuid,
-            folder=seen.folder.path,
+            folder=folder,
             template=template,
             host=host,
             generation=generation,
             sequence=sequence,
         )
-        for host, generation, sequence in sorted(lacking)
+        for host, generation, sequence in lacking
     ]
-    return _with_found(session, seen, uuids, template=template)
-
-
-def _with_found(session: Session, seen: Survey, uuids: Iterable[str], *, template: str) -> Survey:
     moids = [moid for found in find_by_uuid(session, uuids).values() for moid in found]
     strays = _astray(session, moids, facts=seen.facts)
     return replace(seen, vms=(*seen.vms, *(vm for vm in strays if vm.marks.template == template)))

@@ -26,7 +26,8 @@ from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.agent.gu
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.agent.problem import Problem
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.agent.record import Record
 from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.agent.report import Reporter
-from ansible_collections.bonneville.vsphere.plugins.module_utils._guest.protocol import Status
+
+from tests.unit.plugins.module_utils._guest.conftest import Host
 
 EVENT = b'{"Action":"health_status"}\n'
 
@@ -118,17 +119,6 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-class Host:
-    def __init__(self) -> None:
-        self.told: list[Status] = []
-
-    def set(self, _key: str, value: str) -> None:
-        self.told.append(Status.decode(value))
-
-    def get(self, _key: str) -> str:
-        return ""
-
-
 @pytest.fixture(autouse=True)
 def in_a_hurry(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     real = unixhttp.request
@@ -151,11 +141,6 @@ def dockerd(tmp_path: Path) -> Iterator[Dockerd]:
 @pytest.fixture
 def engine(dockerd: Dockerd, tmp_path: Path) -> Engine:
     return Engine(str(tmp_path / "docker.sock"))
-
-
-@pytest.fixture
-def host() -> Host:
-    return Host()
 
 
 @pytest.fixture
